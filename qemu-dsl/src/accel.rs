@@ -1,0 +1,319 @@
+//! Accelerators, and the proofs that the host has them.
+//!
+//! KVM and HVF are values that only a probe, or [`HostFacts`](crate::HostFacts) that say so, hand out. TCG is always
+//! there. The set is closed: QEMU's other accelerators (Xen, NVMM, WHPX, MSHV) run on systems that this crate does not
+//! know.
+
+use std::marker::PhantomData;
+
+use crate::opts::{QemuOpts, Size};
+
+/// An instruction set, as a marker type. Sealed: [`X86_64`], [`Aarch64`] and [`AnyArch`].
+///
+/// ```
+/// use qemu_dsl::accel::{Arch, Architecture, X86_64};
+/// assert_eq!(X86_64::ARCH, Some(Architecture::X86_64));
+/// ```
+pub trait Arch: sealed::Sealed + Copy {
+    /// The instruction set, when the type says which.
+    const ARCH: Option<Architecture>;
+}
+
+/// x86-64. A marker: see [`Arch`] for an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct X86_64;
+
+/// 64-bit Arm. A marker: see [`Arch`] for an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aarch64;
+
+/// An instruction set that is known at run time only. A marker: see [`Arch`] for an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnyArch;
+
+impl Arch for X86_64 {
+    const ARCH: Option<Architecture> = Some(Architecture::X86_64);
+}
+
+impl Arch for Aarch64 {
+    const ARCH: Option<Architecture> = Some(Architecture::Aarch64);
+}
+
+impl Arch for AnyArch {
+    const ARCH: Option<Architecture> = None;
+}
+
+/// An instruction set, as a value.
+///
+/// ```
+/// use qemu_dsl::accel::Architecture;
+/// assert_eq!(Architecture::X86_64.qemu_binary(), "qemu-system-x86_64");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum Architecture {
+    /// x86-64.
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+impl Architecture {
+    /// The name that QEMU and the Linux kernel use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// The usual name of QEMU's system emulator.
+    pub const fn qemu_binary(self) -> &'static str {
+        match self {
+            Self::X86_64 => "qemu-system-x86_64",
+            Self::Aarch64 => "qemu-system-aarch64",
+        }
+    }
+}
+
+impl std::fmt::Display for Architecture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An accelerator: `-accel`. Sealed; there is one of each below.
+///
+/// ```
+/// use qemu_dsl::accel::Tcg;
+/// use qemu_dsl::opts;
+/// assert_eq!(opts::to_text(&Tcg::new()).unwrap(), b"tcg");
+/// ```
+pub trait Accelerator: QemuOpts + sealed::Sealed {
+    /// Whether guest code runs on the host's processor itself.
+    fn is_hardware(&self) -> bool;
+
+    /// The only architecture whose guests it runs, if there is such a limit.
+    fn only_for(&self) -> Option<Architecture> {
+        None
+    }
+}
+
+/// KVM, on a Linux host of the guest's own architecture. A value of this type is the proof that it works there.
+///
+/// Get one from [`HostFacts::kvm`](crate::HostFacts::kvm); there is an example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(implied = "kvm", write_only)]
+pub struct Kvm<A: Arch> {
+    #[qemu(skip)]
+    arch: PhantomData<A>,
+}
+
+/// HVF, on a macOS host of the guest's own architecture. A value of this type is the proof that it works there.
+///
+/// Get one from [`HostFacts::hvf`](crate::HostFacts::hvf); there is an example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(implied = "hvf", write_only)]
+pub struct Hvf<A: Arch> {
+    #[qemu(skip)]
+    arch: PhantomData<A>,
+}
+
+impl<A: Arch> Kvm<A> {
+    pub(crate) const fn proven() -> Self {
+        Self { arch: PhantomData }
+    }
+}
+
+impl<A: Arch> Hvf<A> {
+    pub(crate) const fn proven() -> Self {
+        Self { arch: PhantomData }
+    }
+}
+
+/// TCG: emulation of every instruction. Works everywhere, 10 to 100 times slower than hardware.
+///
+/// ```
+/// use qemu_dsl::accel::{Tcg, TcgThread};
+/// use qemu_dsl::opts::{self, Size};
+/// let tcg = Tcg::new().thread(TcgThread::Single).tb_size(Size::mib(256));
+/// assert_eq!(opts::to_text(&tcg).unwrap(), b"tcg,thread=single,tb-size=256");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "tcg")]
+pub struct Tcg {
+    /// One thread for all vCPUs, or one each.
+    thread: Option<TcgThread>,
+    /// The size of the translation cache, in MiB. (`-accel tcg,tb-size=`)
+    tb_size: Option<u32>,
+}
+
+impl Tcg {
+    /// TCG with QEMU's defaults.
+    pub const fn new() -> Self {
+        Self { thread: None, tb_size: None }
+    }
+
+    /// One thread for all vCPUs, or one each.
+    #[must_use]
+    pub const fn thread(mut self, thread: TcgThread) -> Self {
+        self.thread = Some(thread);
+        self
+    }
+
+    /// The size of the translation cache; QEMU takes whole MiB, a rest is dropped.
+    #[must_use]
+    pub const fn tb_size(mut self, size: Size) -> Self {
+        let mib = size.as_bytes() >> 20;
+        #[allow(clippy::cast_possible_truncation)] // bounded in the line itself
+        {
+            self.tb_size = Some(if mib > u32::MAX as u64 { u32::MAX } else { mib as u32 });
+        }
+        self
+    }
+}
+
+/// How TCG uses threads. [`Tcg`] has an example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(value)]
+pub enum TcgThread {
+    /// One thread for all vCPUs.
+    Single,
+    /// A thread for each vCPU.
+    Multi,
+}
+
+/// An accelerator that is chosen at run time. What compiles with it is valid with every accelerator.
+///
+/// ```
+/// use qemu_dsl::accel::{Accelerator, AnyAccel, Tcg};
+/// let accel = AnyAccel::from(Tcg::new());
+/// assert!(!accel.is_hardware());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnyAccel(Choice);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Kvm(Option<Architecture>),
+    Hvf(Option<Architecture>),
+    Tcg(Tcg),
+}
+
+impl QemuOpts for AnyAccel {
+    const SCHEMA: &'static crate::opts::Schema = Tcg::SCHEMA;
+
+    fn write_opts(&self, writer: &mut crate::opts::OptWriter<'_>) {
+        match &self.0 {
+            Choice::Kvm(_) => writer.implied("kvm"),
+            Choice::Hvf(_) => writer.implied("hvf"),
+            Choice::Tcg(tcg) => tcg.write_opts(writer),
+        }
+    }
+}
+
+impl<A: Arch> From<Kvm<A>> for AnyAccel {
+    fn from(_: Kvm<A>) -> Self {
+        Self(Choice::Kvm(A::ARCH))
+    }
+}
+
+impl<A: Arch> From<Hvf<A>> for AnyAccel {
+    fn from(_: Hvf<A>) -> Self {
+        Self(Choice::Hvf(A::ARCH))
+    }
+}
+
+impl From<Tcg> for AnyAccel {
+    fn from(tcg: Tcg) -> Self {
+        Self(Choice::Tcg(tcg))
+    }
+}
+
+impl<A: Arch> Accelerator for Kvm<A> {
+    fn is_hardware(&self) -> bool {
+        true
+    }
+
+    fn only_for(&self) -> Option<Architecture> {
+        A::ARCH
+    }
+}
+
+impl<A: Arch> Accelerator for Hvf<A> {
+    fn is_hardware(&self) -> bool {
+        true
+    }
+
+    fn only_for(&self) -> Option<Architecture> {
+        A::ARCH
+    }
+}
+
+impl Accelerator for Tcg {
+    fn is_hardware(&self) -> bool {
+        false
+    }
+}
+
+impl Accelerator for AnyAccel {
+    fn is_hardware(&self) -> bool {
+        !matches!(self.0, Choice::Tcg(_))
+    }
+
+    fn only_for(&self) -> Option<Architecture> {
+        match self.0 {
+            Choice::Kvm(arch) | Choice::Hvf(arch) => arch,
+            Choice::Tcg(_) => None,
+        }
+    }
+}
+
+/// Proof that the host's processor has a TSC deadline timer and hardware acceleration hands it to the guest, so that
+/// the guest keeps time without PIT, PIC and RTC.
+///
+/// Get one from [`HostFacts::tsc_deadline`](crate::HostFacts::tsc_deadline); there is an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TscDeadline(());
+
+/// Proof that host and QEMU binary can do asynchronous I/O with `io_uring`.
+///
+/// Get one from [`HostFacts::io_uring`](crate::HostFacts::io_uring); there is an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IoUring(());
+
+/// Proof that the host runs Linux, for options that QEMU has only there.
+///
+/// Get one from [`HostFacts::linux`](crate::HostFacts::linux); there is an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinuxHost(());
+
+impl TscDeadline {
+    pub(crate) const fn proven() -> Self {
+        Self(())
+    }
+}
+
+impl IoUring {
+    pub(crate) const fn proven() -> Self {
+        Self(())
+    }
+}
+
+impl LinuxHost {
+    pub(crate) const fn proven() -> Self {
+        Self(())
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::X86_64 {}
+    impl Sealed for super::Aarch64 {}
+    impl Sealed for super::AnyArch {}
+    impl<A: super::Arch> Sealed for super::Kvm<A> {}
+    impl<A: super::Arch> Sealed for super::Hvf<A> {}
+    impl Sealed for super::Tcg {}
+    impl Sealed for super::AnyAccel {}
+}

@@ -1,0 +1,307 @@
+//! Disk images: `-drive`.
+
+use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use crate::accel::IoUring;
+use crate::opts::{OptType, OptValue, QemuOpts, ValueWriter, handle};
+use crate::setters::setters;
+
+handle! {
+    /// A disk image of a VM, for one block device. [`Vm::drive`](crate::Vm::drive) returns it.
+    BlockNode, "drive"
+}
+
+/// A disk image: `-drive if=none`. (QEMU documentation, "Invocation", `-drive`)
+///
+/// The path may hold any byte but NUL. QEMU would take `nbd:...` or `json:...` for more than a file name, so a relative path
+/// with a colon is written with `./` before it.
+///
+/// ```
+/// use qemu_dsl::backend::{Cache, Drive, Format};
+/// use qemu_dsl::opts;
+/// let drive = Drive::new("nbd:x,y", Format::Raw).cache(Cache::Unsafe);
+/// assert_eq!(opts::to_text(&drive)?, b"file=./nbd:x,,y,format=raw,if=none,cache=unsafe");
+/// # Ok::<(), opts::OptError>(())
+/// ```
+#[derive(QemuOpts, Debug, Clone)]
+#[qemu(write_only)]
+pub struct Drive<'a> {
+    /// The image file.
+    file: ImagePath<'a>,
+    /// The image format. Never guessed: a guest could write another format's header into a raw image.
+    format: Format,
+    /// The interface: always `none`, the device is added by itself.
+    #[qemu(rename = "if")]
+    interface: Interface,
+    /// Which caches stand between guest and disk.
+    cache: Option<Cache>,
+    /// How the host does the I/O.
+    aio: Option<Aio>,
+    /// What happens to discarded blocks.
+    discard: Option<Discard>,
+    /// What happens when the guest writes zeros.
+    detect_zeroes: Option<ZeroWrites>,
+    /// What happens on write errors.
+    werror: Option<WriteErrorPolicy>,
+    /// What happens on read errors.
+    rerror: Option<ErrorPolicy>,
+    /// Whether blocks read from the backing file are copied into the image.
+    copy_on_read: Option<bool>,
+    /// Limit of the throughput, in bytes a second.
+    bps: Option<u64>,
+    /// Limit of the throughput in a burst, in bytes a second.
+    #[qemu(rename = "bps_max")]
+    bps_max: Option<u64>,
+    /// Limit of the operations a second.
+    iops: Option<u64>,
+    /// Limit of the operations a second in a burst.
+    #[qemu(rename = "iops_max")]
+    iops_max: Option<u64>,
+    /// Whether QEMU locks the image file.
+    #[qemu(rename = "file.locking")]
+    locking: Option<bool>,
+    /// Whether the guest may only read.
+    readonly: Option<bool>,
+}
+
+impl<'a> Drive<'a> {
+    /// The image at `file`, in `format`.
+    pub fn new(file: &'a (impl AsRef<Path> + ?Sized), format: Format) -> Self {
+        Self {
+            file: ImagePath(file.as_ref()),
+            format,
+            interface: Interface::None,
+            cache: None,
+            aio: None,
+            discard: None,
+            detect_zeroes: None,
+            werror: None,
+            rerror: None,
+            copy_on_read: None,
+            bps: None,
+            bps_max: None,
+            iops: None,
+            iops_max: None,
+            locking: None,
+            readonly: None,
+        }
+    }
+}
+
+setters! { @['a] Drive<'a> {
+    /// Which caches stand between guest and disk.
+    cache: Cache,
+    /// How the host does the I/O.
+    aio: Aio,
+    /// What happens to discarded blocks.
+    discard: Discard,
+    /// What happens when the guest writes zeros.
+    detect_zeroes: ZeroWrites,
+    /// What happens on write errors.
+    werror: WriteErrorPolicy,
+    /// What happens on read errors.
+    rerror: ErrorPolicy,
+    /// Whether blocks read from the backing file are copied into the image.
+    copy_on_read: bool,
+    /// Limit of the throughput, in bytes a second.
+    bps: u64,
+    /// Limit of the throughput in a burst, in bytes a second.
+    bps_max: u64,
+    /// Limit of the operations a second.
+    iops: u64,
+    /// Limit of the operations a second in a burst.
+    iops_max: u64,
+    /// Whether QEMU locks the image file against a second writer.
+    locking: bool,
+    /// Whether the guest may only read.
+    readonly: bool,
+} }
+
+/// A file name in the place of a block driver's `filename`, protected from being taken for a protocol.
+#[derive(Debug, Clone, Copy)]
+struct ImagePath<'a>(&'a Path);
+
+impl OptValue for ImagePath<'_> {
+    const TYPE: OptType = OptType::Path;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        let path = self.0.as_os_str().as_bytes();
+        if path.is_empty() {
+            return value.refuse("a disk image needs a path, and this one is empty");
+        }
+        value.text(&*file_name(path));
+    }
+}
+
+/// `path`, with `./` before it where QEMU's `path_has_protocol` (block.c) would find a protocol: a colon before the first
+/// slash.
+fn file_name(path: &[u8]) -> Cow<'_, [u8]> {
+    match path.iter().find(|&&byte| byte == b':' || byte == b'/') {
+        Some(b':') => Cow::Owned([b"./", path].concat()),
+        _ => Cow::Borrowed(path),
+    }
+}
+
+#[derive(QemuOpts, Debug, Clone, Copy)]
+#[qemu(value)]
+enum Interface {
+    None,
+}
+
+/// The format of a disk image. [`Drive`] has an example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(value)]
+#[non_exhaustive]
+pub enum Format {
+    /// QEMU's own format, with overlays and holes.
+    Qcow2,
+    /// The blocks and nothing else.
+    Raw,
+}
+
+/// Which caches stand between guest and disk: `cache=`. [`Drive`] has an example.
+///
+/// The host's page cache can be lost when the *host* fails; QEMU's own end loses nothing in any mode.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(value)]
+pub enum Cache {
+    /// Page cache; flushes of the guest reach the disk.
+    Writeback,
+    /// Page cache for reading only.
+    Writethrough,
+    /// No page cache (`O_DIRECT`); flushes of the guest reach the disk.
+    None,
+    /// No page cache, every write reaches the disk before it is done.
+    Directsync,
+    /// Page cache; flushes are ignored. For images that are thrown away.
+    Unsafe,
+}
+
+/// How the host does the I/O: `aio=`.
+///
+/// ```
+/// use qemu_dsl::HostFacts;
+/// use qemu_dsl::backend::{Aio, Drive, Format};
+///
+/// let aio = HostFacts::example().io_uring().map_or(Aio::Threads, Aio::IoUring);
+/// let drive = Drive::new("root.qcow2", Format::Qcow2).aio(aio);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aio {
+    /// A pool of threads. Works everywhere.
+    Threads,
+    /// `io_uring`, which needs the proof that kernel and binary have it: QEMU fails late without.
+    IoUring(IoUring),
+}
+
+impl OptValue for Aio {
+    const TYPE: OptType = OptType::OneOf(&["threads", "io_uring"]);
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        value.text(match self {
+            Self::Threads => "threads",
+            Self::IoUring(_) => "io_uring",
+        });
+    }
+}
+
+/// What happens to blocks that the guest discards: `discard=`. [`Cache`] stands for these small enums: used in the same way,
+/// so this one has no example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(value)]
+pub enum Discard {
+    /// Nothing.
+    Ignore,
+    /// They are freed in the image and on the host's disk.
+    Unmap,
+}
+
+/// What happens when the guest writes zeros: `detect-zeroes=`. Used like [`Cache`], so it has no example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(value)]
+pub enum ZeroWrites {
+    /// They are written.
+    Off,
+    /// They are written as zeros in a more efficient way.
+    On,
+    /// They are discarded, where `discard=unmap` allows it.
+    Unmap,
+}
+
+/// What happens on read errors: `rerror=`. Used like [`Cache`], so it has no example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(value)]
+pub enum ErrorPolicy {
+    /// The guest goes on as if nothing was.
+    Ignore,
+    /// The VM stops.
+    Stop,
+    /// The guest gets the error.
+    Report,
+}
+
+/// What happens on write errors: `werror=`. Used like [`Cache`], so it has no example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(value)]
+pub enum WriteErrorPolicy {
+    /// The guest goes on as if nothing was.
+    Ignore,
+    /// The VM stops.
+    Stop,
+    /// The guest gets the error.
+    Report,
+    /// The VM stops when the host's disk is full; other errors reach the guest.
+    Enospc,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::opts::{OptError, to_text};
+
+    #[test]
+    fn a_file_name_is_never_a_protocol() {
+        for (path, expected) in [
+            ("/a:b", "/a:b"),
+            ("a/b:c", "a/b:c"),
+            ("./nbd:x", "./nbd:x"),
+            ("nbd:x", "./nbd:x"),
+            ("json:{\"driver\":\"nbd\"}", "./json:{\"driver\":\"nbd\"}"),
+            ("fat:/etc", "./fat:/etc"),
+            (":", "./:"),
+        ] {
+            assert_eq!(file_name(path.as_bytes()), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_empty_path_is_refused() {
+        let error = to_text(&Drive::new("", Format::Raw)).unwrap_err();
+        assert!(matches!(error, OptError::Value { ref option, .. } if option == "file"), "{error}");
+    }
+
+    #[test]
+    fn all_options_in_order() {
+        let drive = Drive::new("/o.qcow2", Format::Qcow2)
+            .cache(Cache::Unsafe)
+            .aio(Aio::Threads)
+            .discard(Discard::Unmap)
+            .detect_zeroes(ZeroWrites::Unmap)
+            .werror(WriteErrorPolicy::Report)
+            .rerror(ErrorPolicy::Report)
+            .copy_on_read(false)
+            .bps(1)
+            .bps_max(2)
+            .iops(3)
+            .iops_max(4)
+            .locking(false)
+            .readonly(true);
+        assert_eq!(
+            String::from_utf8(to_text(&drive).unwrap()).unwrap(),
+            "file=/o.qcow2,format=qcow2,if=none,cache=unsafe,aio=threads,discard=unmap,detect-zeroes=unmap,werror=report,\
+             rerror=report,copy-on-read=off,bps=1,bps_max=2,iops=3,iops_max=4,file.locking=off,readonly=on"
+        );
+    }
+}

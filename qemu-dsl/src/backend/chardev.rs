@@ -1,0 +1,235 @@
+//! Character devices: `-chardev`.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use crate::opts::{OptType, OptValue, QemuOpts, ValueWriter, handle};
+use crate::setters::setters;
+
+handle! {
+    /// A character device of a VM, for one front end. [`Vm::chardev`](crate::Vm::chardev) returns it.
+    Chardev, "chardev"
+}
+
+/// What can be added with [`Vm::chardev`](crate::Vm::chardev): the back ends of this module, and those of wrapper authors.
+///
+/// ```
+/// use qemu_dsl::backend::ChardevBackend;
+/// use qemu_dsl::prelude::*;
+///
+/// /// A pseudo-terminal.
+/// #[derive(QemuOpts)]
+/// #[qemu(implied = "pty")]
+/// struct Pty {}
+/// impl ChardevBackend for Pty {}
+///
+/// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+/// let console = vm.chardev(Pty {});
+/// let vm = vm.isa_serial_console(console);
+/// assert!(vm.build().unwrap().to_string().contains("-chardev pty,id=chardev0"));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no character device back end",
+    label = "not a character device",
+    note = "use `Socket`, `Stdio`, `LogFile` or `NullChardev`; for your own type, implement `ChardevBackend`"
+)]
+pub trait ChardevBackend: QemuOpts {
+    /// Whether it takes the standard input of QEMU, which only one can.
+    const TAKES_STDIO: bool = false;
+}
+
+/// The path of a Unix socket: at most 107 bytes, the limit of the kernel. (`UNIX_PATH_MAX`, `include/uapi/linux/un.h`)
+///
+/// ```
+/// use qemu_dsl::backend::SocketPath;
+/// let path = SocketPath::new("/run/vm/qmp.sock")?;
+/// assert!(SocketPath::new(&"x".repeat(108)).is_err());
+/// # Ok::<(), qemu_dsl::backend::SocketPathError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketPath<'a>(&'a Path);
+
+impl<'a> SocketPath<'a> {
+    /// The most bytes that the path of a Unix socket can have.
+    pub const MAX: usize = 107;
+
+    /// Checks the path.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketPathError`] when it is empty, too long, or holds a NUL byte.
+    pub fn new(path: &'a (impl AsRef<OsStr> + ?Sized)) -> Result<Self, SocketPathError> {
+        let path = path.as_ref();
+        let shown = || path.to_string_lossy().into_owned();
+        if path.is_empty() {
+            Err(SocketPathError::Empty)
+        } else if path.as_bytes().contains(&0) {
+            Err(SocketPathError::Nul { path: shown() })
+        } else if path.len() > Self::MAX {
+            Err(SocketPathError::TooLong { path: shown(), len: path.len() })
+        } else {
+            Ok(Self(Path::new(path)))
+        }
+    }
+
+    /// The path.
+    pub const fn as_path(self) -> &'a Path {
+        self.0
+    }
+}
+
+impl OptValue for SocketPath<'_> {
+    const TYPE: OptType = OptType::Path;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        self.0.write_value(value);
+    }
+}
+
+/// Why a path cannot be a socket's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SocketPathError {
+    /// An empty path.
+    #[error("the path of a socket cannot be empty")]
+    Empty,
+    /// More than 107 bytes.
+    #[error("the socket path `{path}` has {len} bytes, and the kernel allows 107: use a shorter directory")]
+    TooLong {
+        /// The path.
+        path: String,
+        /// How many bytes it has.
+        len: usize,
+    },
+    /// A NUL byte.
+    #[error("the socket path `{}` holds a NUL byte: remove it", path.escape_debug())]
+    Nul {
+        /// The path.
+        path: String,
+    },
+}
+
+/// A Unix socket: `-chardev socket`.
+///
+/// ```
+/// use qemu_dsl::backend::{Socket, SocketPath};
+/// use qemu_dsl::opts;
+/// let socket = Socket::listen(SocketPath::new("/run/vm/cmd.sock")?);
+/// assert_eq!(opts::to_text(&socket)?, b"socket,path=/run/vm/cmd.sock,server=on,wait=off");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(implied = "socket", write_only)]
+pub struct Socket<'a> {
+    /// The path.
+    path: SocketPath<'a>,
+    /// Whether QEMU listens, or connects.
+    server: Option<bool>,
+    /// Whether QEMU waits for the first client before the VM starts.
+    wait: Option<bool>,
+}
+
+impl<'a> Socket<'a> {
+    /// QEMU listens, and the VM starts without waiting for a client.
+    pub const fn listen(path: SocketPath<'a>) -> Self {
+        Self { path, server: Some(true), wait: Some(false) }
+    }
+
+    /// QEMU connects to a socket that somebody else listens on.
+    pub const fn connect(path: SocketPath<'a>) -> Self {
+        Self { path, server: None, wait: None }
+    }
+}
+
+impl ChardevBackend for Socket<'_> {}
+
+/// Standard input and output of QEMU: `-chardev stdio`.
+///
+/// ```
+/// use qemu_dsl::backend::Stdio;
+/// use qemu_dsl::opts;
+/// assert_eq!(opts::to_text(&Stdio::new().mux(true).signal(false))?, b"stdio,mux=on,signal=off");
+/// # Ok::<(), opts::OptError>(())
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "stdio")]
+pub struct Stdio {
+    /// Whether several front ends share it; Ctrl-A switches between them.
+    mux: Option<bool>,
+    /// Whether Ctrl-C ends QEMU rather than reaching the guest.
+    signal: Option<bool>,
+}
+
+impl Stdio {
+    /// Standard input and output, with QEMU's defaults.
+    pub const fn new() -> Self {
+        Self { mux: None, signal: None }
+    }
+}
+
+setters! { Stdio {
+    /// Whether several front ends share it; Ctrl-A switches between them.
+    mux: bool,
+    /// Whether Ctrl-C ends QEMU rather than reaching the guest.
+    signal: bool,
+} }
+
+impl ChardevBackend for Stdio {
+    const TAKES_STDIO: bool = true;
+}
+
+/// A file that output goes to: `-chardev file`.
+///
+/// ```
+/// use qemu_dsl::backend::LogFile;
+/// use qemu_dsl::opts;
+/// assert_eq!(opts::to_text(&LogFile::new("console, 1.log"))?, b"file,path=console,, 1.log");
+/// # Ok::<(), opts::OptError>(())
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(implied = "file", write_only)]
+pub struct LogFile<'a> {
+    /// The file.
+    path: &'a Path,
+    /// Whether output is appended to what the file holds.
+    append: Option<bool>,
+}
+
+impl<'a> LogFile<'a> {
+    /// The file at `path`, emptied first.
+    pub fn new(path: &'a (impl AsRef<Path> + ?Sized)) -> Self {
+        Self { path: path.as_ref(), append: None }
+    }
+}
+
+setters! { @['a] LogFile<'a> {
+    /// Whether output is appended to what the file holds.
+    append: bool,
+} }
+
+impl ChardevBackend for LogFile<'_> {}
+
+/// A character device that takes everything and says nothing: `-chardev null`.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::backend::NullChardev {}).unwrap(), b"null");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "null")]
+pub struct NullChardev {}
+
+impl ChardevBackend for NullChardev {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn socket_paths_have_the_kernels_limit() {
+        assert!(SocketPath::new(&"x".repeat(107)).is_ok());
+        assert!(matches!(SocketPath::new(&"x".repeat(108)), Err(SocketPathError::TooLong { len: 108, .. })));
+        assert_eq!(SocketPath::new(""), Err(SocketPathError::Empty));
+        assert!(matches!(SocketPath::new("a\0b"), Err(SocketPathError::Nul { .. })));
+    }
+}

@@ -1,0 +1,142 @@
+//! Network back ends: `-netdev`.
+
+use super::SocketPath;
+use crate::Since;
+use crate::opts::{QemuOpts, handle};
+use crate::setters::setters;
+
+handle! {
+    /// A network back end of a VM, for one network device. [`Vm::netdev`](crate::Vm::netdev) returns it.
+    NetBackend, "netdev"
+}
+
+/// A network back end: `-netdev`. (QEMU documentation, "Invocation", `-netdev`)
+///
+/// ```
+/// use qemu_dsl::backend::{Netdev, UserNetdev};
+/// use qemu_dsl::opts;
+/// assert_eq!(opts::to_text(&Netdev::from(UserNetdev::new().restrict(true)))?, b"user,restrict=on");
+/// # Ok::<(), opts::OptError>(())
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy)]
+#[qemu(write_only)]
+#[non_exhaustive]
+pub enum Netdev<'a> {
+    /// A stream socket, to a user-mode network stack such as gvproxy or passt.
+    Stream(StreamNetdev<'a>),
+    /// QEMU's built-in user-mode network stack.
+    User(UserNetdev),
+}
+
+/// A stream socket that carries Ethernet frames: `-netdev stream`, QEMU 7.2 and later.
+///
+/// ```
+/// use qemu_dsl::QemuVersion;
+/// use qemu_dsl::backend::{Netdev, Reconnect, SocketPath, StreamNetdev};
+/// use qemu_dsl::opts;
+///
+/// let version = QemuVersion::new(10, 0, 0);
+/// let mut netdev = StreamNetdev::unix(SocketPath::new("/run/gvproxy.sock")?);
+/// if let Some(proof) = version.since() {
+///     netdev = netdev.reconnect(Reconnect::milliseconds(250, proof));
+/// }
+/// let text = opts::to_text(&Netdev::from(netdev))?;
+/// assert_eq!(text, b"stream,addr.type=unix,addr.path=/run/gvproxy.sock,reconnect-ms=250");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy)]
+#[qemu(write_only)]
+pub struct StreamNetdev<'a> {
+    /// Whom QEMU connects to.
+    #[qemu(flatten, prefix = "addr.")]
+    addr: SocketAddress<'a>,
+    /// Connecting again after a failure.
+    #[qemu(flatten)]
+    reconnect: ReconnectOption,
+}
+
+/// The address of a socket: QAPI's `SocketAddress`. [`StreamNetdev`] has an example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(tag = "type", write_only)]
+#[non_exhaustive]
+pub enum SocketAddress<'a> {
+    /// A Unix socket.
+    Unix {
+        /// Its path.
+        path: SocketPath<'a>,
+    },
+}
+
+impl<'a> StreamNetdev<'a> {
+    /// QEMU connects to the Unix socket at `path`.
+    pub const fn unix(path: SocketPath<'a>) -> Self {
+        Self { addr: SocketAddress::Unix { path }, reconnect: ReconnectOption { reconnect: None, reconnect_ms: None } }
+    }
+
+    /// Connects again after a failure. Without it, a back end that is not there yet is an error at the start.
+    #[must_use]
+    pub const fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.reconnect = reconnect.0;
+        self
+    }
+}
+
+/// When QEMU connects again after a failure. The option changed its name and unit between versions, hence the proofs.
+/// [`StreamNetdev`] has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconnect(ReconnectOption);
+
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(write_only)]
+struct ReconnectOption {
+    /// Seconds between attempts.
+    #[qemu(since = "8.0", until = "10.1")]
+    reconnect: Option<u32>,
+    /// Milliseconds between attempts.
+    #[qemu(since = "9.2")]
+    reconnect_ms: Option<u32>,
+}
+
+impl Reconnect {
+    /// After so many milliseconds: `reconnect-ms`, QEMU 9.2 and later.
+    pub const fn milliseconds(milliseconds: u32, _proof: Since<9, 2>) -> Self {
+        Self(ReconnectOption { reconnect: None, reconnect_ms: Some(milliseconds) })
+    }
+
+    /// After so many seconds: `reconnect`, QEMU 8.0 to 10.1. From 9.2 on there is [`Reconnect::milliseconds`].
+    pub const fn seconds(seconds: u32, _proof: Since<8, 0>) -> Self {
+        Self(ReconnectOption { reconnect: Some(seconds), reconnect_ms: None })
+    }
+}
+
+/// QEMU's built-in user-mode network stack: `-netdev user`. [`Netdev`] has an example.
+#[derive(QemuOpts, Debug, Clone, Copy, Default)]
+#[qemu(write_only)]
+pub struct UserNetdev {
+    /// Whether the guest is cut off from the host and the network.
+    restrict: Option<bool>,
+}
+
+impl UserNetdev {
+    /// The stack with QEMU's defaults: the guest reaches whatever the host reaches.
+    pub const fn new() -> Self {
+        Self { restrict: None }
+    }
+}
+
+setters! { UserNetdev {
+    /// Whether the guest is cut off from the host and the network.
+    restrict: bool,
+} }
+
+impl<'a> From<StreamNetdev<'a>> for Netdev<'a> {
+    fn from(netdev: StreamNetdev<'a>) -> Self {
+        Self::Stream(netdev)
+    }
+}
+
+impl From<UserNetdev> for Netdev<'_> {
+    fn from(netdev: UserNetdev) -> Self {
+        Self::User(netdev)
+    }
+}

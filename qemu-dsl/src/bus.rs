@@ -1,0 +1,89 @@
+//! Buses: what devices plug into and machine types provide.
+//!
+//! A wrapper author's own bus is a type that implements [`Bus`], and [`HasBus`] for the machine types that have it:
+//!
+//! ```
+//! use qemu_dsl::bus::{Bus, HasBus};
+//! use qemu_dsl::machine::Q35;
+//! use qemu_dsl::prelude::*;
+//!
+//! /// The system management bus.
+//! pub struct Smbus;
+//! impl Bus for Smbus {}
+//! impl HasBus<Smbus> for Q35 {}
+//!
+//! #[derive(QemuOpts)]
+//! #[qemu(device = "smbus-eeprom", bus = Smbus)]
+//! struct Eeprom { address: u8 }
+//!
+//! let mut vm = Vm::new(Q35::new(), Tcg::new(), Haswell::new(), mib!(64));
+//! vm.add(Eeprom { address: 0x50 });
+//! # vm.build().unwrap();
+//! ```
+
+use crate::machine::MachineType;
+use crate::opts::Transport;
+
+/// A kind of bus. [The module](self) has an example.
+pub trait Bus {
+    /// Whether a device on this bus takes one of the machine's virtio-mmio transports.
+    fn takes_mmio_slot(_transport: Transport) -> bool {
+        false
+    }
+}
+
+/// A machine type that has a bus of kind `B`. [The module](self) has an example.
+#[diagnostic::on_unimplemented(
+    message = "the machine type `{Self}` has no `{B}` bus",
+    label = "needs a machine type with a `{B}` bus"
+)]
+pub trait HasBus<B: Bus>: MachineType {}
+
+/// A device that plugs into machine type `M` through a bus of kind `B`. Every [`Device`](crate::device::Device) does
+/// whose bus the machine type has; there is nothing to implement, so there is no example.
+#[diagnostic::on_unimplemented(
+    message = "the device `{Self}` plugs into a `{B}` bus, and the machine type `{M}` has none",
+    label = "this device needs a `{B}` bus",
+    note = "a virtio device without `OnPci` or `OnMmio` around it fits every machine type",
+    note = "`Pc`, `Q35`, `VirtPcie` and `Microvm::with_pcie()` have PCI; `Microvm` and `Virt` have virtio-mmio"
+)]
+pub trait PlugsInto<M: ?Sized, B> {}
+
+#[diagnostic::do_not_recommend]
+impl<D, M, B> PlugsInto<M, B> for D
+where
+    D: crate::device::Device<Bus = B>,
+    M: HasBus<B>,
+    B: Bus,
+{
+}
+
+macro_rules! buses {
+    ($($(#[$meta:meta])* $name:ident $(, |$transport:ident| $slot:expr)?;)*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name;
+
+        impl Bus for $name {
+            $(fn takes_mmio_slot($transport: Transport) -> bool {
+                $slot
+            })?
+        }
+    )*};
+}
+
+buses! {
+    /// The machine's virtio transport, whichever it is. A marker: it stands in types only, so it has no example.
+    Virtio, |transport| transport == Transport::Mmio;
+    /// virtio-mmio transports. A marker: it stands in types only, so it has no example.
+    VirtioMmio, |_transport| true;
+    /// PCI or PCI Express. A marker: it stands in types only, so it has no example.
+    Pci;
+    /// ISA. A marker: it stands in types only, so it has no example.
+    Isa;
+    /// A bus that another device of the VM provides; the handle in the device proves that it is there. A marker: it
+    /// stands in types only, so it has no example.
+    OfHandle;
+}
+
+impl<M: MachineType> HasBus<OfHandle> for M {}

@@ -1,0 +1,341 @@
+//! [`QemuCommand`]: the finished command line.
+
+use std::ffi::{CStr, OsStr};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::opts::{Context, Id, OptError, OptWriter, QemuOpts};
+
+/// The longest argument that Linux hands to a program, its NUL included (`MAX_ARG_STRLEN`, `include/uapi/linux/binfmts.h`).
+const MAX_ARG: usize = 128 * 1024;
+
+/// A command line: the program and its arguments, in one buffer of NUL-terminated strings.
+///
+/// ```
+/// use qemu_dsl::QemuCommand;
+/// use qemu_dsl::backend::{Drive, Format};
+///
+/// let mut command = QemuCommand::new("qemu-system-x86_64")?;
+/// command.arg("-nodefaults")?;
+/// command.option("-drive", &Drive::new("a disk.qcow2", Format::Qcow2))?;
+/// assert_eq!(
+///     command.to_string(),
+///     "qemu-system-x86_64 -nodefaults -drive 'file=a disk.qcow2,format=qcow2,if=none'",
+/// );
+/// # Ok::<(), qemu_dsl::CommandError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct QemuCommand {
+    arena: Vec<u8>,
+    /// Where each argument ends: the offset behind its NUL.
+    ends: Vec<u32>,
+}
+
+impl QemuCommand {
+    /// A command that runs `program`, without arguments yet.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] when `program` is empty, holds a NUL byte or is too long.
+    pub fn new(program: impl AsRef<OsStr>) -> Result<Self, CommandError> {
+        let mut command = Self::default();
+        if program.as_ref().is_empty() {
+            return Err(CommandError::NoProgram);
+        }
+        command.arg(program)?;
+        Ok(command)
+    }
+
+    /// An empty command with room for a usual VM.
+    pub(crate) fn with_room() -> Self {
+        Self { arena: Vec::with_capacity(4096), ends: Vec::with_capacity(96) }
+    }
+
+    /// Removes all arguments and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.arena.clear();
+        self.ends.clear();
+    }
+
+    /// Adds an argument as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`] when it holds a NUL byte or is too long for the operating system.
+    ///
+    /// ```
+    /// let mut command = qemu_dsl::QemuCommand::new("qemu-system-x86_64")?;
+    /// command.arg("-S")?;
+    /// assert!(command.arg("a\0b").is_err());
+    /// assert_eq!(command.len(), 2);
+    /// # Ok::<(), qemu_dsl::CommandError>(())
+    /// ```
+    pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> Result<&mut Self, CommandError> {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(arg.as_ref().as_bytes());
+        self.end_arg(start)?;
+        Ok(self)
+    }
+
+    /// Adds `flag` and the text of `opts`, as two arguments.
+    ///
+    /// # Errors
+    ///
+    /// What [`OptError`] lists, and an argument too long for the operating system. The command is then as before.
+    ///
+    /// ```
+    /// use qemu_dsl::device::VirtioBalloon;
+    /// let mut command = qemu_dsl::QemuCommand::new("qemu-system-aarch64")?;
+    /// command.option("-device", &VirtioBalloon::new().deflate_on_oom(true))?;
+    /// assert!(command.to_string().ends_with("-device virtio-balloon-device,deflate-on-oom=on"));
+    /// # Ok::<(), qemu_dsl::CommandError>(())
+    /// ```
+    pub fn option(&mut self, flag: &'static str, opts: &impl QemuOpts) -> Result<&mut Self, CommandError> {
+        self.write_option(flag, Context::default(), None, &mut |writer| opts.write_opts(writer))?;
+        Ok(self)
+    }
+
+    /// The same for a context and with an id. Not generic: one copy of this code serves all types.
+    pub(crate) fn write_option(
+        &mut self,
+        flag: &'static str,
+        context: Context,
+        id: Option<&Id>,
+        write: &mut dyn FnMut(&mut OptWriter<'_>),
+    ) -> Result<(), CommandError> {
+        self.arg(flag)?;
+        let start = self.arena.len();
+        let mut writer = OptWriter::new(&mut self.arena, context, id);
+        write(&mut writer);
+        let written = writer.finish().map_err(|source| CommandError::Option { flag, source });
+        let ended = written.and_then(|()| self.end_arg(start));
+        if ended.is_err() {
+            self.pop();
+        }
+        ended
+    }
+
+    /// Adds a raw argument that is put together in place.
+    pub(crate) fn write_arg(&mut self, parts: &[&[u8]]) -> Result<(), CommandError> {
+        let start = self.arena.len();
+        for part in parts {
+            self.arena.extend_from_slice(part);
+        }
+        self.end_arg(start)
+    }
+
+    fn end_arg(&mut self, start: usize) -> Result<(), CommandError> {
+        let arg = &self.arena[start..];
+        let error = if let Some(offset) = arg.iter().position(|&byte| byte == 0) {
+            Some(CommandError::Nul { arg: shown(arg), offset })
+        } else if arg.len() >= MAX_ARG {
+            Some(CommandError::TooLong { arg: shown(arg), len: arg.len() })
+        } else {
+            None
+        };
+        if let Some(error) = error {
+            self.arena.truncate(start);
+            return Err(error);
+        }
+        self.arena.push(0);
+        let end = u32::try_from(self.arena.len()).map_err(|_| CommandError::TooMany)?;
+        self.ends.push(end);
+        Ok(())
+    }
+
+    /// Removes the last argument.
+    pub(crate) fn pop(&mut self) {
+        self.ends.pop();
+        self.arena.truncate(self.ends.last().map_or(0, |&end| end as usize));
+    }
+
+    /// How many strings there are: the program and its arguments.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is not even a program.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The program and its arguments as C strings, ready for `execve`.
+    ///
+    /// ```
+    /// let command = qemu_dsl::QemuCommand::new("qemu-system-x86_64")?;
+    /// assert_eq!(command.argv().next(), Some(c"qemu-system-x86_64"));
+    /// # Ok::<(), qemu_dsl::CommandError>(())
+    /// ```
+    pub fn argv(&self) -> impl ExactSizeIterator<Item = &CStr> + Clone {
+        (0..self.ends.len()).map(|index| {
+            let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+            // Each argument ends with its only NUL, so this cannot fail.
+            CStr::from_bytes_with_nul(&self.arena[start..self.ends[index] as usize]).unwrap_or_default()
+        })
+    }
+
+    /// The program and its arguments as operating system strings.
+    ///
+    /// ```
+    /// let command = qemu_dsl::QemuCommand::new("qemu-system-x86_64")?;
+    /// assert!(command.args().eq(["qemu-system-x86_64"]));
+    /// # Ok::<(), qemu_dsl::CommandError>(())
+    /// ```
+    pub fn args(&self) -> impl ExactSizeIterator<Item = &OsStr> + Clone {
+        self.argv().map(|arg| OsStr::from_bytes(arg.to_bytes()))
+    }
+
+    /// The command as text for a POSIX shell, byte for byte: pasted there, it runs this command.
+    ///
+    /// [`Display`](fmt::Display) shows the same, with bytes that are not UTF-8 written as `$'\xff'`.
+    ///
+    /// ```
+    /// let mut command = qemu_dsl::QemuCommand::new("echo")?;
+    /// command.arg("it's")?;
+    /// assert_eq!(command.to_string(), r"echo 'it'\''s'");
+    /// # Ok::<(), qemu_dsl::CommandError>(())
+    /// ```
+    pub fn to_shell(&self) -> String {
+        let mut out = String::new();
+        for arg in self.argv() {
+            if !out.is_empty() {
+                out.push(' ');
+            }
+            quote(arg.to_bytes(), &mut out);
+        }
+        out
+    }
+
+    /// A [`std::process::Command`] with this program and these arguments.
+    ///
+    /// ```
+    /// let command = qemu_dsl::QemuCommand::new("true")?;
+    /// assert!(command.to_command().status().unwrap().success());
+    /// # Ok::<(), qemu_dsl::CommandError>(())
+    /// ```
+    pub fn to_command(&self) -> std::process::Command {
+        let mut args = self.args();
+        let mut command = std::process::Command::new(args.next().unwrap_or_default());
+        command.args(args);
+        command
+    }
+}
+
+/// What can be shown of an argument in an error.
+fn shown(arg: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&arg[..arg.len().min(60)]).into_owned();
+    if arg.len() > 60 { text + "..." } else { text }
+}
+
+/// Appends `arg` as one word of a POSIX shell.
+fn quote(arg: &[u8], out: &mut String) {
+    use std::fmt::Write as _;
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(byte);
+    match std::str::from_utf8(arg) {
+        Ok(text) if !text.is_empty() && arg.iter().all(plain) => out.push_str(text),
+        Ok(text) if !text.chars().any(char::is_control) => {
+            out.push('\'');
+            out.push_str(&text.replace('\'', r"'\''"));
+            out.push('\'');
+        }
+        // Control characters would be eaten or obeyed by the terminal. `$'...'` is in POSIX since 2024, and in every
+        // usual shell but dash before that.
+        _ => {
+            out.push_str("$'");
+            for &byte in arg {
+                match byte {
+                    b'\'' | b'\\' => {
+                        out.push('\\');
+                        out.push(char::from(byte));
+                    }
+                    b' '..=b'~' => out.push(char::from(byte)),
+                    // Octal: exactly three digits, so that a digit behind it stays a digit.
+                    _ => {
+                        let _ = write!(out, "\\{byte:03o}");
+                    }
+                }
+            }
+            out.push('\'');
+        }
+    }
+}
+
+impl fmt::Display for QemuCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_shell())
+    }
+}
+
+impl fmt::Debug for QemuCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.args()).finish()
+    }
+}
+
+/// Why an argument cannot be part of a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The program's name is empty.
+    #[error("the program's name is empty: name a QEMU binary, such as `qemu-system-x86_64`")]
+    NoProgram,
+    /// A NUL byte in a raw argument.
+    #[error("the argument `{}` holds a NUL byte at offset {offset}: a NUL ends an argument, so remove it", arg.escape_debug())]
+    Nul {
+        /// The argument, as far as it can be shown.
+        arg: String,
+        /// Where the NUL is.
+        offset: usize,
+    },
+    /// An argument that the operating system would not hand on.
+    #[error("the argument `{arg}` has {len} bytes, and Linux hands on at most 131071: shorten it")]
+    TooLong {
+        /// The argument's beginning.
+        arg: String,
+        /// How many bytes it has.
+        len: usize,
+    },
+    /// More than 4 GiB of arguments.
+    #[error("the command has more than 4 GiB of arguments, and no system hands that on")]
+    TooMany,
+    /// An option that cannot be written.
+    #[error("{flag}: {source}")]
+    Option {
+        /// The flag before the options: `-device`.
+        flag: &'static str,
+        /// What is wrong.
+        source: OptError,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_for_a_shell() {
+        let quoted = |arg: &[u8]| {
+            let mut out = String::new();
+            quote(arg, &mut out);
+            out
+        };
+        assert_eq!(quoted(b""), "''");
+        assert_eq!(quoted(b"-m"), "-m");
+        assert_eq!(quoted(b"a b"), "'a b'");
+        assert_eq!(quoted(b"$(x) `y`"), "'$(x) `y`'");
+        assert_eq!(quoted(b"it's"), r"'it'\''s'");
+        assert_eq!(quoted(b"\x1b[31m1"), r"$'\033[31m1'");
+        assert_eq!(quoted(b"\xff\\'\n"), r"$'\377\\\'\012'");
+        assert_eq!(quoted("é".as_bytes()), "'é'");
+    }
+
+    #[test]
+    fn a_refused_argument_leaves_the_command_as_it_was() {
+        let mut command = QemuCommand::new("qemu").unwrap();
+        let before = command.clone();
+        assert!(matches!(command.arg("a\0"), Err(CommandError::Nul { offset: 1, .. })));
+        assert!(matches!(command.arg("a".repeat(MAX_ARG)), Err(CommandError::TooLong { .. })));
+        assert_eq!(command, before);
+        command.arg("a".repeat(MAX_ARG - 1)).unwrap();
+    }
+}

@@ -1,0 +1,122 @@
+//! CPU models, `-cpu`, and the accelerators that each works with.
+
+use crate::accel::{Accelerator, AnyAccel, Hvf, Kvm, Tcg, X86_64};
+use crate::accel::{Aarch64, Arch};
+use crate::machine::MachineType;
+use crate::opts::{Head, OptWriter, QemuOpts, Schema};
+
+/// A CPU model that can be used on machine type `M` under accelerator `A`.
+///
+/// A model of your own (`implied` is its QEMU name; never build it from user text, `-cpu` has no escaping):
+///
+/// ```
+/// use qemu_dsl::accel::Tcg;
+/// use qemu_dsl::cpu::CpuFor;
+/// use qemu_dsl::machine::{MachineType, VirtPcie};
+/// use qemu_dsl::prelude::*;
+///
+/// #[derive(QemuOpts)]
+/// #[qemu(implied = "neoverse-n1")]
+/// struct NeoverseN1 { pauth: Option<bool> }
+///
+/// impl<M: MachineType<Arch = qemu_dsl::accel::Aarch64>> CpuFor<M, Tcg> for NeoverseN1 {}
+///
+/// let vm = Vm::new(VirtPcie::new(), Tcg::new(), NeoverseN1 { pauth: None }, mib!(128));
+/// # vm.build().unwrap();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "the CPU model `{Self}` cannot be used on `{M}` under the accelerator `{A}`",
+    label = "not a CPU model for `{A}` on this machine type",
+    note = "`Host` is for `Kvm` and `Hvf`; under `Tcg` use a named model: `Haswell` (x86_64), `CortexA57` (aarch64), `Max`",
+    note = "`BestCpu` is the right one of them on every machine type and accelerator"
+)]
+pub trait CpuFor<M, A>: QemuOpts {}
+
+/// The host's own CPU, every feature of it. Under hardware acceleration only.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::Host::new()).unwrap(), b"host");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "host")]
+pub struct Host {}
+
+/// Intel's Haswell (2013): AVX2 and no newer. Emulated.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::Haswell::new()).unwrap(), b"Haswell");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "Haswell")]
+pub struct Haswell {}
+
+/// Arm's Cortex-A57 (2012): Armv8.0. Emulated, and faster so than newer models.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::CortexA57::new()).unwrap(), b"cortex-a57");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "cortex-a57")]
+pub struct CortexA57 {}
+
+/// Everything that the accelerator can do. Under TCG on Arm this costs seconds of boot time.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::Max::new()).unwrap(), b"max");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "max")]
+pub struct Max {}
+
+macro_rules! new {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// The model with QEMU's defaults.
+            pub const fn new() -> Self {
+                Self {}
+            }
+        }
+    )*};
+}
+new!(Host Haswell CortexA57 Max);
+
+impl<M: MachineType, A: Arch> CpuFor<M, Kvm<A>> for Host {}
+impl<M: MachineType, A: Arch> CpuFor<M, Hvf<A>> for Host {}
+impl<M: MachineType<Arch = X86_64>> CpuFor<M, Tcg> for Haswell {}
+impl<M: MachineType<Arch = Aarch64>> CpuFor<M, Tcg> for CortexA57 {}
+impl<M: MachineType> CpuFor<M, Tcg> for Max {}
+impl<M: MachineType> CpuFor<M, AnyAccel> for Max {}
+
+/// [`Host`] under hardware acceleration, else [`Haswell`] or [`CortexA57`]: for machine types and accelerators chosen at
+/// run time.
+///
+/// ```
+/// use qemu_dsl::accel::Tcg;
+/// use qemu_dsl::cpu::BestCpu;
+/// use qemu_dsl::machine::Virt;
+/// let cpu = BestCpu::new(&Virt::new(), &Tcg::new());
+/// assert_eq!(qemu_dsl::opts::to_text(&cpu).unwrap(), b"cortex-a57");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BestCpu(&'static str);
+
+impl BestCpu {
+    /// The best model for this machine under this accelerator.
+    pub fn new<M: MachineType, A: Accelerator>(machine: &M, accel: &A) -> Self {
+        Self(match (accel.is_hardware(), machine.architecture()) {
+            (true, _) => "host",
+            (false, crate::accel::Architecture::X86_64) => "Haswell",
+            (false, crate::accel::Architecture::Aarch64) => "cortex-a57",
+        })
+    }
+}
+
+impl QemuOpts for BestCpu {
+    const SCHEMA: &'static Schema = &Schema { head: Head::Implied("host"), fields: &[] };
+
+    fn write_opts(&self, writer: &mut OptWriter<'_>) {
+        writer.implied(self.0);
+    }
+}
+
+impl<M: MachineType, A: Accelerator> CpuFor<M, A> for BestCpu {}

@@ -1,0 +1,25 @@
+use crate::backend::RngBackend;
+use crate::opts::QemuOpts;
+
+/// A virtio random number generator: `virtio-rng`.
+///
+/// ```
+/// use qemu_dsl::prelude::*;
+/// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+/// let random = vm.rng_backend(RngRandom::urandom());
+/// vm.add(VirtioRng::new(random));
+/// assert!(vm.build().unwrap().to_string().contains("virtio-rng-pci,rng=rng0"));
+/// ```
+#[derive(QemuOpts, Debug)]
+#[qemu(device = "virtio-rng", virtio, write_only)]
+pub struct VirtioRng {
+    /// Where the random numbers come from.
+    rng: RngBackend,
+}
+
+impl VirtioRng {
+    /// A generator that takes its numbers from `rng`.
+    pub const fn new(rng: RngBackend) -> Self {
+        Self { rng }
+    }
+}

@@ -1,0 +1,141 @@
+//! virtio-serial: a controller with numbered ports, for a console and for channels to a guest agent.
+
+use crate::backend::Chardev;
+use crate::bus::OfHandle;
+use crate::opts::{Id, OptError, OptType, OptValue, OptWriter, QemuOpts, Schema, ValueWriter, VmTag};
+use crate::setters::setters;
+
+/// A virtio-serial controller: `virtio-serial`. [`Vm::virtio_serial`](crate::Vm::virtio_serial) adds it and returns its
+/// ports; there is an example.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(device = "virtio-serial", virtio, rename_all = "snake_case")]
+pub struct VirtioSerial {
+    /// How many ports there are, the console's port 0 included: 1 to 511.
+    max_ports: u32,
+}
+
+impl VirtioSerial {
+    /// The most ports that a controller can have. (`VIRTIO_SERIAL_MAX_PORTS`, hw/char/virtio-serial-bus.c: 511)
+    pub const MAX_PORTS: u32 = 511;
+
+    pub(crate) const fn with_ports(max_ports: u32) -> Self {
+        Self { max_ports }
+    }
+}
+
+/// Where a port is: its number, and its controller where there is more than one.
+#[derive(Debug)]
+struct Place {
+    nr: u32,
+    controller: Option<Id>,
+    vm: VmTag,
+}
+
+/// The port of a virtio-serial controller that is for a console: port 0.
+/// [`Vm::virtio_serial`](crate::Vm::virtio_serial) returns it.
+#[derive(Debug)]
+pub struct ConsolePort(Place);
+
+/// A port of a virtio-serial controller for a channel: any but port 0.
+/// [`Vm::virtio_serial`](crate::Vm::virtio_serial) returns it.
+#[derive(Debug)]
+pub struct SerialPort(Place);
+
+impl ConsolePort {
+    pub(crate) const fn new(controller: Option<Id>, vm: VmTag) -> Self {
+        Self(Place { nr: 0, controller, vm })
+    }
+}
+
+impl SerialPort {
+    pub(crate) const fn new(nr: u32, controller: Option<Id>, vm: VmTag) -> Self {
+        Self(Place { nr, controller, vm })
+    }
+
+    /// The number of the port: 1 and up.
+    pub const fn nr(&self) -> u32 {
+        self.0.nr
+    }
+}
+
+/// The name of the bus that a controller provides: its id and `.0`.
+struct BusName(Id);
+
+impl OptValue for BusName {
+    const TYPE: OptType = OptType::Reference("bus");
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        value.display(&format_args!("{}.0", self.0));
+    }
+}
+
+#[derive(QemuOpts)]
+#[qemu(write_only)]
+struct PlaceOptions {
+    bus: Option<BusName>,
+    nr: u32,
+}
+
+impl QemuOpts for Place {
+    const SCHEMA: &'static Schema = PlaceOptions::SCHEMA;
+
+    fn write_opts(&self, writer: &mut OptWriter<'_>) {
+        if writer.context().vm.is_some_and(|vm| vm != self.vm) {
+            let id = format!("port {}", self.nr);
+            return writer.fail(OptError::ForeignHandle { option: "nr".to_owned(), id });
+        }
+        PlaceOptions { bus: self.controller.map(BusName), nr: self.nr }.write_opts(writer);
+    }
+}
+
+/// A channel between guest and host: `virtserialport`. The guest finds it as `/dev/virtio-ports/<name>`.
+///
+/// ```
+/// use qemu_dsl::prelude::*;
+/// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+/// let (_, [agent]) = vm.virtio_serial();
+/// let socket = vm.chardev(Socket::listen(SocketPath::new("agent.sock")?));
+/// vm.add(VirtSerialPort::new(agent, socket).name("org.example.agent"));
+/// assert!(vm.build()?.to_string().contains("virtserialport,chardev=chardev0,name=org.example.agent,nr=1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(QemuOpts, Debug)]
+#[qemu(device = "virtserialport", bus = OfHandle, write_only)]
+pub struct VirtSerialPort<'a> {
+    /// The character device on the host's side.
+    chardev: Chardev,
+    /// The name in the guest.
+    name: Option<&'a str>,
+    /// Which port it is.
+    #[qemu(flatten)]
+    place: Place,
+}
+
+impl VirtSerialPort<'_> {
+    /// A channel on `port`, with `chardev` on the host's side.
+    pub const fn new(port: SerialPort, chardev: Chardev) -> Self {
+        Self { chardev, name: None, place: port.0 }
+    }
+}
+
+setters! { @['a] VirtSerialPort<'a> {
+    /// The name in the guest.
+    name: &'a str,
+} }
+
+/// A console on a virtio-serial port: `virtconsole`, the guest's `hvc0`. Added by the builder's console method only.
+#[derive(QemuOpts, Debug)]
+#[qemu(implied = "virtconsole", write_only)]
+pub(crate) struct VirtConsole {
+    /// The character device on the host's side.
+    chardev: Chardev,
+    /// Which port it is.
+    #[qemu(flatten)]
+    place: Place,
+}
+
+impl VirtConsole {
+    pub(crate) const fn new(port: ConsolePort, chardev: Chardev) -> Self {
+        Self { chardev, place: port.0 }
+    }
+}

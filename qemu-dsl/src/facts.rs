@@ -1,0 +1,281 @@
+//! [`HostFacts`]: what a host can do, as plain data, and the proofs that follow from it.
+
+use crate::QemuVersion;
+use crate::accel::{Aarch64, AnyAccel, Arch, Architecture, Hvf, IoUring, Kvm, LinuxHost, Tcg, TscDeadline, X86_64};
+
+/// What a host can do. `host::probe` finds it out; facts can also come from elsewhere, to plan for another host.
+///
+/// With the feature `serde` they are read and written as
+/// `{"arch":"x86_64","os":"linux","accel":"kvm","tsc_deadline":true,"io_uring":true,"unshare":true,"qemu_version":[9,2,0],"seccomp":true}`.
+///
+/// ```
+/// use qemu_dsl::HostFacts;
+/// let facts = HostFacts::example();
+/// assert!(facts.tsc_deadline().is_some());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+pub struct HostFacts {
+    /// The processor's architecture.
+    pub arch: Architecture,
+    /// The operating system.
+    pub os: Os,
+    /// How guest code can run.
+    pub accel: Acceleration,
+    /// Whether the processor has a TSC deadline timer; x86_64 only.
+    pub tsc_deadline: bool,
+    /// Whether kernel and QEMU binary can do `io_uring`; Linux only.
+    pub io_uring: bool,
+    /// Whether `unshare` can make the namespaces of the sandbox; Linux only.
+    pub unshare: bool,
+    /// The version of the QEMU binary, if it could be asked.
+    pub qemu_version: Option<QemuVersion>,
+    /// Whether the QEMU binary has a seccomp filter; Linux only.
+    pub seccomp: bool,
+}
+
+/// An operating system that QEMU runs on and this crate knows.
+///
+/// ```
+/// assert_eq!(qemu_dsl::facts::Os::Linux.name(), "linux");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum Os {
+    /// Linux.
+    Linux,
+    /// macOS.
+    Macos,
+}
+
+impl Os {
+    /// The name in facts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linux => "linux",
+            Self::Macos => "macos",
+        }
+    }
+}
+
+/// How guest code can run on a host.
+///
+/// ```
+/// assert_eq!(qemu_dsl::facts::Acceleration::Tcg.name(), "tcg");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum Acceleration {
+    /// On the processor, through KVM.
+    Kvm,
+    /// On the processor, through the Hypervisor framework.
+    Hvf,
+    /// Emulated.
+    #[cfg_attr(feature = "serde", serde(alias = "none"))]
+    Tcg,
+}
+
+impl Acceleration {
+    /// The name in facts, which is QEMU's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Hvf => "hvf",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+/// Facts that cannot all be true.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FactsError {
+    /// An accelerator that the operating system does not have.
+    #[error("the facts say `accel` is `{}` and `os` is `{}`: KVM is Linux's and HVF is macOS's, so correct one of them", accel.name(), os.name())]
+    Accelerator {
+        /// The accelerator.
+        accel: Acceleration,
+        /// The operating system.
+        os: Os,
+    },
+    /// No QEMU has this version.
+    #[error("the facts say `qemu_version` is {version}, and versions start at 0.1: correct it, or use null for unknown")]
+    Version {
+        /// The version.
+        version: QemuVersion,
+    },
+}
+
+/// An accelerator for guests of architecture `A`, with its proof.
+///
+/// ```
+/// use qemu_dsl::HostFacts;
+/// use qemu_dsl::facts::{HostAccel, Platform};
+/// use qemu_dsl::prelude::*;
+///
+/// let vm = match HostFacts::example().platform() {
+///     Platform::X86_64(HostAccel::Kvm(kvm)) => Vm::new(Microvm::new(), kvm, Host::new(), mib!(128)).build(),
+///     Platform::X86_64(_) => Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(128)).build(),
+///     Platform::Aarch64(_) => Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(128)).build(),
+/// };
+/// assert!(vm.unwrap().to_string().contains("-accel kvm"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostAccel<A: Arch> {
+    /// KVM.
+    Kvm(Kvm<A>),
+    /// HVF.
+    Hvf(Hvf<A>),
+    /// Neither.
+    Tcg,
+}
+
+/// The host's architecture and accelerator, for a `match` that gives their types. [`HostAccel`] has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// An x86-64 host.
+    X86_64(HostAccel<X86_64>),
+    /// A 64-bit Arm host.
+    Aarch64(HostAccel<Aarch64>),
+}
+
+impl HostFacts {
+    /// Facts of a usual Linux server, for examples and tests.
+    pub const fn example() -> Self {
+        Self {
+            arch: Architecture::X86_64,
+            os: Os::Linux,
+            accel: Acceleration::Kvm,
+            tsc_deadline: true,
+            io_uring: true,
+            unshare: true,
+            qemu_version: Some(QemuVersion::new(9, 2, 0)),
+            seccomp: true,
+        }
+    }
+
+    /// Whether the facts can all be true.
+    ///
+    /// # Errors
+    ///
+    /// [`FactsError`] names the two that contradict each other. What an operating system or architecture does not have at
+    /// all (`tsc_deadline` on aarch64, `io_uring` on macOS) is no contradiction: it is not used there.
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::facts::{Acceleration, Os};
+    /// let lie = HostFacts { os: Os::Macos, accel: Acceleration::Kvm, ..HostFacts::example() };
+    /// assert!(lie.check().is_err());
+    /// ```
+    pub fn check(&self) -> Result<(), FactsError> {
+        if matches!((self.os, self.accel), (Os::Linux, Acceleration::Hvf) | (Os::Macos, Acceleration::Kvm)) {
+            return Err(FactsError::Accelerator { accel: self.accel, os: self.os });
+        }
+        match self.qemu_version {
+            Some(version) if version < QemuVersion::new(0, 1, 0) => Err(FactsError::Version { version }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Proof of KVM for guests of architecture `A`, if the host has it.
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::accel::{Aarch64, X86_64};
+    /// let facts = HostFacts::example();
+    /// assert!(facts.kvm::<X86_64>().is_some());
+    /// assert!(facts.kvm::<Aarch64>().is_none(), "KVM runs guests of the host's architecture only");
+    /// ```
+    pub fn kvm<A: Arch>(&self) -> Option<Kvm<A>> {
+        let fits = self.os == Os::Linux && self.accel == Acceleration::Kvm && A::ARCH == Some(self.arch);
+        fits.then(Kvm::proven)
+    }
+
+    /// Proof of HVF for guests of architecture `A`, if the host has it.
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::accel::X86_64;
+    /// assert!(HostFacts::example().hvf::<X86_64>().is_none(), "HVF is macOS's");
+    /// ```
+    pub fn hvf<A: Arch>(&self) -> Option<Hvf<A>> {
+        let fits = self.os == Os::Macos && self.accel == Acceleration::Hvf && A::ARCH == Some(self.arch);
+        fits.then(Hvf::proven)
+    }
+
+    /// The best accelerator for guests of the host's own architecture, as a value.
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::accel::Accelerator;
+    /// assert!(HostFacts::example().accelerator().is_hardware());
+    /// ```
+    pub fn accelerator(&self) -> AnyAccel {
+        fn erased<A: Arch>(accel: HostAccel<A>) -> AnyAccel {
+            match accel {
+                HostAccel::Kvm(kvm) => kvm.into(),
+                HostAccel::Hvf(hvf) => hvf.into(),
+                HostAccel::Tcg => Tcg::new().into(),
+            }
+        }
+        match self.platform() {
+            Platform::X86_64(accel) => erased(accel),
+            Platform::Aarch64(accel) => erased(accel),
+        }
+    }
+
+    /// Architecture and accelerator, for a `match` that gives their types. [`HostAccel`] has an example.
+    pub fn platform(&self) -> Platform {
+        match self.arch {
+            Architecture::X86_64 => Platform::X86_64(self.host_accel()),
+            Architecture::Aarch64 => Platform::Aarch64(self.host_accel()),
+        }
+    }
+
+    fn host_accel<A: Arch>(&self) -> HostAccel<A> {
+        match (self.kvm(), self.hvf()) {
+            (Some(kvm), _) => HostAccel::Kvm(kvm),
+            (None, Some(hvf)) => HostAccel::Hvf(hvf),
+            (None, None) => HostAccel::Tcg,
+        }
+    }
+
+    /// Proof of a TSC deadline timer that guests can use, which they can under hardware acceleration only.
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::machine::Microvm;
+    /// if let Some(proof) = HostFacts::example().tsc_deadline() {
+    ///     let machine = Microvm::new().without_timers(proof);
+    /// }
+    /// ```
+    pub fn tsc_deadline(&self) -> Option<TscDeadline> {
+        let hardware = self.accel != Acceleration::Tcg;
+        (self.arch == Architecture::X86_64 && hardware && self.tsc_deadline).then(TscDeadline::proven)
+    }
+
+    /// Proof of `io_uring` in kernel and binary.
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::backend::Aio;
+    /// let aio = HostFacts::example().io_uring().map_or(Aio::Threads, Aio::IoUring);
+    /// ```
+    pub fn io_uring(&self) -> Option<IoUring> {
+        (self.os == Os::Linux && self.io_uring).then(IoUring::proven)
+    }
+
+    /// Proof of a Linux host.
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::machine::Pc;
+    /// let machine = match HostFacts::example().linux() {
+    ///     Some(linux) => Pc::new().without_core_dump(linux),
+    ///     None => Pc::new(),
+    /// };
+    /// ```
+    pub fn linux(&self) -> Option<LinuxHost> {
+        (self.os == Os::Linux).then(LinuxHost::proven)
+    }
+}

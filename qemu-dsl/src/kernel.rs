@@ -1,0 +1,102 @@
+//! The guest kernel: `-kernel`, `-initrd`, `-append`, and what a kernel can discover.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// The kernel that the VM boots directly, without a boot loader.
+///
+/// The builder puts `console=` before the command line, for the console that the VM has; a command line that sets it again
+/// is an error. QEMU takes all three texts as they are: no escaping is needed, and any byte but NUL is fine.
+///
+/// ```
+/// use qemu_dsl::prelude::*;
+/// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(128));
+/// vm.kernel(Kernel::new("vmlinuz").initrd("initrd.img").cmdline("root=/dev/vda ro"));
+/// let console = vm.chardev(Stdio::new());
+/// let command = vm.isa_serial_console(console).build()?;
+/// assert!(command.to_string().ends_with("-append 'console=ttyS0 root=/dev/vda ro'"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel<'a> {
+    pub(crate) image: &'a Path,
+    pub(crate) initrd: Option<&'a Path>,
+    pub(crate) cmdline: Option<&'a OsStr>,
+}
+
+impl<'a> Kernel<'a> {
+    /// The kernel image at `image`: a bzImage or PVH vmlinux on x86_64, an Image on aarch64.
+    pub fn new(image: &'a (impl AsRef<Path> + ?Sized)) -> Self {
+        Self { image: image.as_ref(), initrd: None, cmdline: None }
+    }
+
+    /// The initial RAM disk.
+    #[must_use]
+    pub fn initrd(mut self, initrd: &'a (impl AsRef<Path> + ?Sized)) -> Self {
+        self.initrd = Some(initrd.as_ref());
+        self
+    }
+
+    /// The kernel command line, without `console=`.
+    #[must_use]
+    pub fn cmdline(mut self, cmdline: &'a (impl AsRef<OsStr> + ?Sized)) -> Self {
+        self.cmdline = Some(cmdline.as_ref());
+        self
+    }
+}
+
+/// Whether an x86 guest kernel finds virtio-mmio devices that stand on its command line, which is how a microvm without
+/// ACPI announces them.
+///
+/// ```
+/// use qemu_dsl::kernel::MmioDiscovery;
+/// let debian = "CONFIG_VIRTIO_MMIO=m\n# CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES is not set\n";
+/// assert_eq!(MmioDiscovery::from_config(debian), MmioDiscovery::AcpiOnly);
+/// assert_eq!(MmioDiscovery::from_config("CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y\n"), MmioDiscovery::CommandLine);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MmioDiscovery {
+    /// `CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y`: it does.
+    CommandLine,
+    /// It does not, but it has virtio-mmio and finds the devices through ACPI.
+    AcpiOnly,
+    /// It has no virtio-mmio at all: it needs PCI.
+    None,
+    /// There is no configuration to read.
+    Unknown,
+}
+
+impl MmioDiscovery {
+    /// What the text of a kernel's `.config` says.
+    pub fn from_config(config: &str) -> Self {
+        let is_set = |name: &str| {
+            config.lines().any(|line| {
+                line.strip_prefix(name).is_some_and(|value| matches!(value.trim_end(), "=y" | "=m"))
+            })
+        };
+        if !config.lines().any(|line| line.starts_with("CONFIG_") || line.starts_with("# CONFIG_")) {
+            Self::Unknown
+        } else if is_set("CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES") {
+            Self::CommandLine
+        } else if is_set("CONFIG_VIRTIO_MMIO") {
+            Self::AcpiOnly
+        } else {
+            Self::None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_kernels_configuration() {
+        let none = "CONFIG_64BIT=y\n# CONFIG_VIRTIO_MMIO is not set\n";
+        assert_eq!(MmioDiscovery::from_config(none), MmioDiscovery::None);
+        assert_eq!(MmioDiscovery::from_config("CONFIG_VIRTIO_MMIO=m\n"), MmioDiscovery::AcpiOnly);
+        assert_eq!(MmioDiscovery::from_config("CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=n\n"), MmioDiscovery::None);
+        assert_eq!(MmioDiscovery::from_config("\u{7f}ELF"), MmioDiscovery::Unknown);
+        assert_eq!(MmioDiscovery::from_config(""), MmioDiscovery::Unknown);
+    }
+}

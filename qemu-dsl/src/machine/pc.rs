@@ -1,0 +1,72 @@
+use super::{HasIsaSerial, HasUart, IoEventFd, MachineType, RunsUnder, common_options};
+use crate::accel::{Accelerator, Architecture, Hvf, Kvm, Tcg, X86_64};
+use crate::bus::{HasBus, Isa, Pci, Virtio};
+use crate::opts::{QemuOpts, Transport};
+
+/// The machine type `pc`: the i440FX PC of 1996 with PCI. Every x86 kernel boots on it.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::machine::Pc::new()).unwrap(), b"pc");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "pc", write_only)]
+pub struct Pc {
+    /// Merging of equal memory pages (KSM).
+    mem_merge: Option<bool>,
+    /// Guest memory in core dumps of QEMU.
+    dump_guest_core: Option<bool>,
+}
+
+/// The machine type `q35`: the PC of 2009 with PCI Express.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::machine::Q35::new()).unwrap(), b"q35");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "q35", write_only)]
+pub struct Q35 {
+    /// Merging of equal memory pages (KSM).
+    mem_merge: Option<bool>,
+    /// Guest memory in core dumps of QEMU.
+    dump_guest_core: Option<bool>,
+}
+
+macro_rules! pc {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// The machine with QEMU's defaults.
+            pub const fn new() -> Self {
+                Self { mem_merge: None, dump_guest_core: None }
+            }
+        }
+
+        common_options!($name);
+
+        impl MachineType for $name {
+            type Arch = X86_64;
+
+            fn architecture(&self) -> Architecture {
+                Architecture::X86_64
+            }
+
+            fn transport(&self) -> Transport {
+                Transport::Pci
+            }
+
+            fn uart(&self) -> Option<&'static str> {
+                Some("ttyS0")
+            }
+        }
+
+        impl RunsUnder<Kvm<X86_64>> for $name {}
+        impl RunsUnder<Hvf<X86_64>> for $name {}
+        impl RunsUnder<Tcg> for $name {}
+        impl HasBus<Virtio> for $name {}
+        impl HasBus<Pci> for $name {}
+        impl HasBus<Isa> for $name {}
+        impl HasIsaSerial for $name {}
+        impl HasUart for $name {}
+        impl<A: Accelerator> IoEventFd<A> for $name {}
+    )*};
+}
+pc!(Pc Q35);

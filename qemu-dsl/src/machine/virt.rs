@@ -1,0 +1,148 @@
+use super::{HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
+use crate::accel::{Aarch64, Accelerator, Architecture, Hvf, Kvm, Tcg};
+use crate::bus::{HasBus, Pci, Virtio, VirtioMmio};
+use crate::opts::{QemuOpts, Transport};
+
+/// The options of the board `virt`.
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "virt", write_only)]
+struct Board {
+    /// EL2 for the guest, so that it can run VMs itself.
+    virtualization: Option<bool>,
+    /// Memory and devices above 4 GiB.
+    highmem: Option<bool>,
+    /// The version of the interrupt controller: 2, 3 or 4.
+    gic_version: Option<u8>,
+    /// Merging of equal memory pages (KSM).
+    mem_merge: Option<bool>,
+    /// Guest memory in core dumps of QEMU.
+    dump_guest_core: Option<bool>,
+}
+
+/// The machine type `virt` (aarch64) with virtio-mmio devices only: for guests without a PCI driver, which find their
+/// devices faster. (QEMU documentation, "'virt' generic virtual platform")
+///
+/// QEMU's board does have PCI Express, and would accept PCI devices that such a guest never sees. [`VirtPcie`] is the same
+/// board with PCI.
+///
+/// ```
+/// use qemu_dsl::machine::Virt;
+/// use qemu_dsl::opts;
+/// let machine = Virt::new().virtualization(false).highmem(false).gic_version(3);
+/// assert_eq!(opts::to_text(&machine)?, b"virt,virtualization=off,highmem=off,gic-version=3");
+/// # Ok::<(), opts::OptError>(())
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(write_only)]
+pub struct Virt {
+    #[qemu(flatten)]
+    board: Board,
+}
+
+/// The machine type `virt` (aarch64) with its PCI Express bus; virtio devices are PCI devices there.
+///
+/// ```
+/// use qemu_dsl::machine::VirtPcie;
+/// assert_eq!(qemu_dsl::opts::to_text(&VirtPcie::new()).unwrap(), b"virt");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(write_only)]
+pub struct VirtPcie {
+    #[qemu(flatten)]
+    board: Board,
+}
+
+/// hw/arm/virt.c, `NUM_VIRTIO_TRANSPORTS`.
+const MMIO_SLOTS: u32 = 32;
+
+macro_rules! virt {
+    ($($name:ident $transport:ident $slots:expr;)*) => {$(
+        impl $name {
+            /// The board with QEMU's defaults.
+            pub const fn new() -> Self {
+                Self {
+                    board: Board {
+                        virtualization: None,
+                        highmem: None,
+                        gic_version: None,
+                        mem_merge: None,
+                        dump_guest_core: None,
+                    },
+                }
+            }
+
+            /// EL2 for the guest, so that it can run VMs itself.
+            #[must_use]
+            pub const fn virtualization(mut self, on: bool) -> Self {
+                self.board.virtualization = Some(on);
+                self
+            }
+
+            /// Memory and devices above 4 GiB. Off is for guests without LPAE, and bounds memory to 3 GiB.
+            #[must_use]
+            pub const fn highmem(mut self, on: bool) -> Self {
+                self.board.highmem = Some(on);
+                self
+            }
+
+            /// The version of the interrupt controller: 2 (up to 8 CPUs), 3 or 4.
+            #[must_use]
+            pub const fn gic_version(mut self, version: u8) -> Self {
+                self.board.gic_version = Some(version);
+                self
+            }
+
+            /// Whether the host may merge equal pages of guest memory (KSM). Off saves the host work, and keeps guests
+            /// from finding out about each other's pages.
+            #[must_use]
+            pub const fn mem_merge(mut self, on: bool) -> Self {
+                self.board.mem_merge = Some(on);
+                self
+            }
+
+            /// Leaves guest memory out of the host's core dumps. QEMU has the option on Linux only, hence the proof.
+            #[must_use]
+            pub const fn without_core_dump(mut self, _linux: crate::accel::LinuxHost) -> Self {
+                self.board.dump_guest_core = Some(false);
+                self
+            }
+        }
+
+        impl MachineType for $name {
+            type Arch = Aarch64;
+
+            fn architecture(&self) -> Architecture {
+                Architecture::Aarch64
+            }
+
+            fn transport(&self) -> Transport {
+                Transport::$transport
+            }
+
+            fn mmio_slots(&self) -> Option<u32> {
+                $slots
+            }
+
+            fn uart(&self) -> Option<&'static str> {
+                Some("ttyAMA0")
+            }
+        }
+
+        impl RunsUnder<Kvm<Aarch64>> for $name {}
+        impl RunsUnder<Hvf<Aarch64>> for $name {}
+        impl RunsUnder<Tcg> for $name {}
+        impl HasBus<Virtio> for $name {}
+        impl HasPl011 for $name {}
+        impl HasUart for $name {}
+    )*};
+}
+virt! {
+    Virt Mmio Some(MMIO_SLOTS);
+    VirtPcie Pci Some(MMIO_SLOTS);
+}
+
+impl HasBus<VirtioMmio> for Virt {}
+impl HasBus<VirtioMmio> for VirtPcie {}
+impl HasBus<Pci> for VirtPcie {}
+impl IoEventFd<Kvm<Aarch64>> for Virt {}
+impl<A: Accelerator> IoEventFd<A> for VirtPcie {}

@@ -1,0 +1,161 @@
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Id, Key, OptType, OptWriter, Size, ValueWriter};
+
+/// A type that can be the value of an option.
+///
+/// ```
+/// use qemu_dsl::opts::{self, OptType, OptValue, QemuOpts, ValueWriter};
+///
+/// enum Color { Red, Green }
+///
+/// impl OptValue for Color {
+///     const TYPE: OptType = OptType::OneOf(&["red", "green"]);
+///     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+///         value.text(match self { Color::Red => "red", Color::Green => "green" });
+///     }
+/// }
+///
+/// #[derive(QemuOpts)]
+/// #[qemu(implied = "lamp", write_only)]
+/// struct Lamp { color: Color }
+/// assert_eq!(opts::to_text(&Lamp { color: Color::Green }).unwrap(), b"lamp,color=green");
+/// ```
+///
+/// For an enum of words, `#[derive(QemuOpts)]` with `#[qemu(value)]` writes this.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a QEMU option",
+    label = "not an option value",
+    note = "numbers, `bool`, text, paths, `Id`, `Size`, handles of a VM and `Option`s of these can",
+    note = "for an enum of words: `#[derive(QemuOpts)] #[qemu(value)]`; for a group of options: `#[qemu(flatten)]` on the field"
+)]
+pub trait OptValue {
+    /// What QEMU reads.
+    const TYPE: OptType;
+
+    /// Writes the value.
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>);
+}
+
+/// A type that can be a field of a struct with `#[derive(QemuOpts)]`: an [`OptValue`], or an [`Option`] of one.
+///
+/// ```
+/// use qemu_dsl::opts::OptField;
+/// fn is_a_field<T: OptField>() {}
+/// is_a_field::<u32>();
+/// is_a_field::<Option<String>>();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a QEMU option",
+    label = "not an option value",
+    note = "numbers, `bool`, text, paths, `Id`, `Size`, handles of a VM and `Option`s of these can",
+    note = "for an enum of words: `#[derive(QemuOpts)] #[qemu(value)]`; for a group of options: `#[qemu(flatten)]` on the field"
+)]
+pub trait OptField {
+    /// The type of the value.
+    const TYPE: OptType;
+
+    /// Writes `key=value`, or nothing.
+    fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>);
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: OptValue + ?Sized> OptField for T {
+    const TYPE: OptType = T::TYPE;
+
+    fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
+        writer.value(key, |value| self.write_value(value));
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: OptValue> OptField for Option<T> {
+    const TYPE: OptType = T::TYPE;
+
+    fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
+        if let Some(value) = self {
+            value.write_field(key, writer);
+        }
+    }
+}
+
+impl OptValue for bool {
+    const TYPE: OptType = OptType::Bool;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        value.text(if *self { "on" } else { "off" });
+    }
+}
+
+macro_rules! integers {
+    ($($ty:ty)*) => {$(
+        impl OptValue for $ty {
+            const TYPE: OptType = OptType::Integer;
+
+            fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+                value.integer(*self);
+            }
+        }
+    )*};
+}
+integers!(u8 u16 u32 u64 i8 i16 i32 i64);
+
+impl OptValue for Size {
+    const TYPE: OptType = OptType::Size;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        let (number, unit) = self.parts();
+        value.integer(number);
+        value.text(unit);
+    }
+}
+
+impl OptValue for Id {
+    const TYPE: OptType = OptType::Reference("id");
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        value.text(self.as_str());
+    }
+}
+
+macro_rules! texts {
+    ($($ty:ty: $kind:ident, |$this:ident| $bytes:expr;)*) => {$(
+        impl OptValue for $ty {
+            const TYPE: OptType = OptType::$kind;
+
+            fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+                let $this = self;
+                value.text($bytes);
+            }
+        }
+    )*};
+}
+texts! {
+    str: Text, |text| text;
+    String: Text, |text| text;
+    OsStr: Path, |text| text.as_bytes();
+    OsString: Path, |text| text.as_bytes();
+    Path: Path, |path| path.as_os_str().as_bytes();
+    PathBuf: Path, |path| path.as_os_str().as_bytes();
+}
+
+macro_rules! forward {
+    ($($(#[$attr:meta])* [$($generics:tt)*] $ty:ty;)*) => {$(
+        $(#[$attr])*
+        impl<$($generics)*> OptValue for $ty {
+            const TYPE: OptType = T::TYPE;
+
+            fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+                T::write_value(self, value);
+            }
+        }
+    )*};
+}
+forward! {
+    #[diagnostic::do_not_recommend] [T: OptValue + ?Sized] &T;
+    #[diagnostic::do_not_recommend] [T: OptValue + ?Sized] Box<T>;
+    #[diagnostic::do_not_recommend] [T: OptValue + ToOwned + ?Sized] Cow<'_, T>;
+}

@@ -1,0 +1,347 @@
+use super::{Id, OptError, OptField, QemuOpts, VmTag};
+use crate::QemuVersion;
+
+/// How virtio devices are attached to a machine.
+///
+/// ```
+/// use qemu_dsl::opts::Transport;
+/// assert_eq!(Transport::Pci.suffix(), "pci");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// virtio-mmio: `virtio-blk-device`.
+    Mmio,
+    /// virtio-pci: `virtio-blk-pci`.
+    Pci,
+}
+
+impl Transport {
+    /// What stands behind the name of a virtio device, without the hyphen.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Mmio => "device",
+            Self::Pci => "pci",
+        }
+    }
+}
+
+/// What the text is written for.
+///
+/// ```
+/// use qemu_dsl::opts::{Context, Transport};
+/// assert_eq!(Context::default().transport, Transport::Mmio);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The transport of virtio devices.
+    pub transport: Transport,
+    /// The version of QEMU, if it is known. Options that it lacks are errors then.
+    pub version: Option<QemuVersion>,
+    pub(crate) vm: Option<VmTag>,
+}
+
+impl Context {
+    /// A context for one transport and version.
+    ///
+    /// ```
+    /// use qemu_dsl::opts::{Context, Transport};
+    /// let context = Context::new(Transport::Pci, None);
+    /// assert_eq!(context.transport, Transport::Pci);
+    /// ```
+    pub const fn new(transport: Transport, version: Option<QemuVersion>) -> Self {
+        Self { transport, version, vm: None }
+    }
+}
+
+impl Default for Context {
+    /// virtio-mmio, version unknown.
+    fn default() -> Self {
+        Self::new(Transport::Mmio, None)
+    }
+}
+
+/// An option's key and the versions of QEMU that have it.
+///
+/// ```
+/// use qemu_dsl::opts::Key;
+/// const RECONNECT_MS: Key = Key::new("reconnect-ms").since((9, 2), "9.2");
+/// assert_eq!(RECONNECT_MS.name, "reconnect-ms");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The key.
+    pub name: &'static str,
+    /// The first version that has it: numbers and text. [`None`]: every supported version.
+    pub since: Option<((u16, u16), &'static str)>,
+    /// The last version that has it: numbers and text. [`None`]: it is still there.
+    pub until: Option<((u16, u16), &'static str)>,
+}
+
+impl Key {
+    /// A key that every version has.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, since: None, until: None }
+    }
+
+    /// The same key, in `version` and later.
+    #[must_use]
+    pub const fn since(mut self, version: (u16, u16), text: &'static str) -> Self {
+        self.since = Some((version, text));
+        self
+    }
+
+    /// The same key, in `version` and earlier.
+    #[must_use]
+    pub const fn until(mut self, version: (u16, u16), text: &'static str) -> Self {
+        self.until = Some((version, text));
+        self
+    }
+}
+
+/// How many prefixes of flattened structs may be nested.
+const MAX_DEPTH: usize = 4;
+
+/// Writes one argument: the head and `key=value` options, separated by commas.
+///
+/// The derive calls it. A type whose options depend on more than its fields calls it by hand:
+///
+/// ```
+/// use qemu_dsl::opts::{self, Key, OptWriter, QemuOpts, Schema, Head};
+///
+/// struct Pair(u32, u32);
+///
+/// impl QemuOpts for Pair {
+///     const SCHEMA: &'static Schema = &Schema { head: Head::None, fields: &[] };
+///     fn write_opts(&self, writer: &mut OptWriter<'_>) {
+///         writer.option(&Key::new("low"), &self.0.min(self.1));
+///         writer.option(&Key::new("high"), &self.0.max(self.1));
+///     }
+/// }
+/// assert_eq!(opts::to_text(&Pair(7, 3)).unwrap(), b"low=3,high=7");
+/// ```
+#[derive(Debug)]
+pub struct OptWriter<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    context: Context,
+    id: Option<&'a Id>,
+    prefixes: [&'static str; MAX_DEPTH],
+    depth: usize,
+    error: Option<OptError>,
+}
+
+impl<'a> OptWriter<'a> {
+    /// A writer at the end of `out`. The id, if there is one, is written right behind the head.
+    pub(crate) fn new(out: &'a mut Vec<u8>, context: Context, id: Option<&'a Id>) -> Self {
+        let start = out.len();
+        Self { out, start, context, id, prefixes: [""; MAX_DEPTH], depth: 0, error: None }
+    }
+
+    /// What the text is written for.
+    pub fn context(&self) -> Context {
+        self.context
+    }
+
+    /// Writes the fixed head. Never pass text that a user chose.
+    pub fn implied(&mut self, head: &'static str) {
+        if self.out.len() != self.start {
+            return self.fail(OptError::HeadNotFirst { head });
+        }
+        self.out.extend_from_slice(head.as_bytes());
+        self.write_id();
+    }
+
+    /// Writes the head of a virtio device: `base` with the suffix of the context's transport.
+    pub fn virtio(&mut self, base: &'static str) {
+        if self.out.len() != self.start {
+            return self.fail(OptError::HeadNotFirst { head: base });
+        }
+        self.out.extend_from_slice(base.as_bytes());
+        self.out.push(b'-');
+        self.out.extend_from_slice(self.context.transport.suffix().as_bytes());
+        self.write_id();
+    }
+
+    /// Writes `key=value`, or nothing for [`None`].
+    pub fn option<T: OptField + ?Sized>(&mut self, key: &Key, value: &T) {
+        value.write_field(key, self);
+    }
+
+    /// Writes `key=` and what `write` makes of the value.
+    pub fn value(&mut self, key: &Key, write: impl FnOnce(&mut ValueWriter<'_, 'a>)) {
+        self.begin(key);
+        write(&mut ValueWriter { writer: self, key: key.name });
+    }
+
+    /// Writes the options of `group`, each key behind `prefix`.
+    pub fn flatten<T: QemuOpts + ?Sized>(&mut self, prefix: &'static str, group: &T) {
+        if prefix.is_empty() {
+            return group.write_opts(self);
+        }
+        if self.depth == MAX_DEPTH {
+            return self.fail(OptError::TooDeep { option: prefix.to_owned(), limit: MAX_DEPTH });
+        }
+        self.prefixes[self.depth] = prefix;
+        self.depth += 1;
+        group.write_opts(self);
+        self.depth -= 1;
+    }
+
+    /// Writes with another virtio transport than the machine's own.
+    pub(crate) fn with_transport(&mut self, transport: Transport, write: impl FnOnce(&mut Self)) {
+        let own = std::mem::replace(&mut self.context.transport, transport);
+        write(self);
+        self.context.transport = own;
+    }
+
+    /// Records an error. The first one is kept, and the argument is dropped.
+    pub fn fail(&mut self, error: OptError) {
+        self.error.get_or_insert(error);
+    }
+
+    /// Ends the argument: writes an id that had no head to stand behind, and reports the first error.
+    pub(crate) fn finish(mut self) -> Result<(), OptError> {
+        self.write_id();
+        match self.error {
+            None => Ok(()),
+            Some(error) => {
+                self.out.truncate(self.start);
+                Err(error)
+            }
+        }
+    }
+
+    fn write_id(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.separate();
+            self.out.extend_from_slice(b"id=");
+            self.out.extend_from_slice(id.as_str().as_bytes());
+        }
+    }
+
+    fn separate(&mut self) {
+        if self.out.len() != self.start {
+            self.out.push(b',');
+        }
+    }
+
+    fn begin(&mut self, key: &Key) {
+        if key.since.is_some() || key.until.is_some() {
+            self.check_version(key);
+        }
+        self.separate();
+        for prefix in &self.prefixes[..self.depth] {
+            self.out.extend_from_slice(prefix.as_bytes());
+        }
+        self.out.extend_from_slice(key.name.as_bytes());
+        self.out.push(b'=');
+    }
+
+    fn check_version(&mut self, key: &Key) {
+        let Some(version) = self.context.version else { return };
+        if let Some(((major, minor), since)) = key.since
+            && !version.is_at_least(major, minor)
+        {
+            self.fail(OptError::TooOld { option: key.name.to_owned(), since, version });
+        }
+        if let Some(((major, minor), until)) = key.until
+            && !version.is_at_most(major, minor)
+        {
+            self.fail(OptError::TooNew { option: key.name.to_owned(), until, version });
+        }
+    }
+}
+
+/// Writes the value of one option, escaped.
+///
+/// ```
+/// use qemu_dsl::opts::{OptType, OptValue, ValueWriter};
+///
+/// /// A PCI address, `slot.function`.
+/// struct PciAddr(u8, u8);
+///
+/// impl OptValue for PciAddr {
+///     const TYPE: OptType = OptType::Text;
+///     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+///         value.display(&format_args!("{:02x}.{:x}", self.0, self.1));
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct ValueWriter<'w, 'a> {
+    writer: &'w mut OptWriter<'a>,
+    key: &'static str,
+}
+
+impl ValueWriter<'_, '_> {
+    /// Writes text of any origin: commas are doubled, NUL is an error.
+    pub fn text(&mut self, text: impl AsRef<[u8]>) {
+        let mut rest = text.as_ref();
+        let total = rest.len();
+        while let Some(at) = rest.iter().position(|&byte| byte == b',' || byte == 0) {
+            if rest[at] == 0 {
+                let offset = total - rest.len() + at;
+                return self.writer.fail(OptError::Nul { option: self.key.to_owned(), offset });
+            }
+            self.writer.out.extend_from_slice(&rest[..=at]);
+            self.writer.out.push(b',');
+            rest = &rest[at + 1..];
+        }
+        self.writer.out.extend_from_slice(rest);
+    }
+
+    /// Writes a whole number.
+    pub fn integer(&mut self, number: impl Into<i128>) {
+        let number = number.into();
+        if number < 0 {
+            self.writer.out.push(b'-');
+        }
+        let mut digits = [0; 40];
+        let mut at = digits.len();
+        let mut rest = number.unsigned_abs();
+        loop {
+            at -= 1;
+            #[allow(clippy::cast_possible_truncation)] // one digit
+            {
+                digits[at] = b'0' + (rest % 10) as u8;
+            }
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.writer.out.extend_from_slice(&digits[at..]);
+    }
+
+    /// Writes what `value` displays, escaped.
+    pub fn display(&mut self, value: &dyn std::fmt::Display) {
+        use std::fmt::Write as _;
+        // Writing into a `Vec` does not fail; a `Display` that fails all the same leaves its error here.
+        if write!(Escaped(self), "{value}").is_err() {
+            self.refuse("its `Display` failed");
+        }
+    }
+
+    /// Refuses the value: the argument will not be written, and the error names the option and this reason.
+    pub fn refuse(&mut self, reason: impl Into<String>) {
+        self.writer.fail(OptError::Value { option: self.key.to_owned(), reason: reason.into() });
+    }
+
+    /// Writes the id of a handle, if the handle is of this VM.
+    pub(crate) fn handle(&mut self, id: &Id, vm: VmTag) {
+        if self.writer.context.vm.is_some_and(|own| own != vm) {
+            let id = id.to_string();
+            return self.writer.fail(OptError::ForeignHandle { option: self.key.to_owned(), id });
+        }
+        self.writer.out.extend_from_slice(id.as_str().as_bytes());
+    }
+}
+
+struct Escaped<'v, 'w, 'a>(&'v mut ValueWriter<'w, 'a>);
+
+impl std::fmt::Write for Escaped<'_, '_, '_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.text(text);
+        Ok(())
+    }
+}

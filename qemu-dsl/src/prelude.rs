@@ -1,0 +1,17 @@
+//! What most definitions need: `use qemu_dsl::prelude::*`. It holds only what is defined elsewhere, with examples there.
+
+pub use crate::accel::Tcg;
+pub use crate::backend::{
+    Aio, Cache, Discard, Drive, Format, LogFile, Netdev, NullChardev, Reconnect, RngRandom, Socket, SocketPath, Stdio,
+    StreamNetdev, UserNetdev,
+};
+pub use crate::cpu::{CortexA57, Haswell, Host, Max};
+pub use crate::device::{
+    Nvme, OnMmio, OnPci, PcieRootPort, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet, VirtioRng,
+};
+pub use crate::kernel::Kernel;
+pub use crate::machine::{Microvm, Pc, Q35, Virt, VirtPcie};
+pub use crate::opts::{Id, QemuOpts, Size};
+pub use crate::seccomp::Seccomp;
+pub use crate::vm::{Memory, Reason, Smp, Vm};
+pub use crate::{id, mib};

@@ -1,0 +1,81 @@
+//! QEMU versions, and proof that a binary is new enough.
+
+use std::fmt;
+
+/// The version of a QEMU binary, as QMP's greeting reports it.
+///
+/// ```
+/// use qemu_dsl::QemuVersion;
+/// let version = QemuVersion::new(9, 2, 0);
+/// assert!(version >= QemuVersion::new(7, 2, 22));
+/// assert_eq!(version.to_string(), "9.2.0");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "[u16; 3]", into = "[u16; 3]"))]
+pub struct QemuVersion {
+    /// The major version: 9 of 9.2.0.
+    pub major: u16,
+    /// The minor version: 2 of 9.2.0.
+    pub minor: u16,
+    /// The micro version: 0 of 9.2.0.
+    pub micro: u16,
+}
+
+impl QemuVersion {
+    /// A version from its three numbers.
+    pub const fn new(major: u16, minor: u16, micro: u16) -> Self {
+        Self { major, minor, micro }
+    }
+
+    /// Whether this is QEMU `major.minor` or later.
+    pub const fn is_at_least(self, major: u16, minor: u16) -> bool {
+        self.major > major || (self.major == major && self.minor >= minor)
+    }
+
+    /// Whether this is QEMU `major.minor.x` or earlier.
+    pub const fn is_at_most(self, major: u16, minor: u16) -> bool {
+        self.major < major || (self.major == major && self.minor <= minor)
+    }
+
+    /// Proof that this version is `MAJOR.MINOR` or later; [`None`] when it is not.
+    ///
+    /// The numbers are inferred from the place the proof is used in:
+    ///
+    /// ```
+    /// use qemu_dsl::QemuVersion;
+    /// use qemu_dsl::backend::Reconnect;
+    ///
+    /// let version = QemuVersion::new(10, 0, 0);
+    /// if let Some(proof) = version.since() {
+    ///     let _ = Reconnect::milliseconds(250, proof); // needs `Since<9, 2>`
+    /// }
+    /// ```
+    pub const fn since<const MAJOR: u16, const MINOR: u16>(self) -> Option<Since<MAJOR, MINOR>> {
+        if self.is_at_least(MAJOR, MINOR) { Some(Since(())) } else { None }
+    }
+}
+
+impl From<[u16; 3]> for QemuVersion {
+    fn from([major, minor, micro]: [u16; 3]) -> Self {
+        Self { major, minor, micro }
+    }
+}
+
+impl From<QemuVersion> for [u16; 3] {
+    fn from(version: QemuVersion) -> Self {
+        [version.major, version.minor, version.micro]
+    }
+}
+
+impl fmt::Display for QemuVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.micro)
+    }
+}
+
+/// Proof that the QEMU binary is version `MAJOR.MINOR` or later.
+///
+/// Only [`QemuVersion::since`] makes one; see there for an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since<const MAJOR: u16, const MINOR: u16>(());

@@ -1,0 +1,72 @@
+//! The state of a VM's console.
+
+/// The VM has no console yet. [`Vm`](crate::Vm) lists the states; you never write them.
+#[derive(Debug)]
+pub struct NoConsole(pub(crate) ());
+
+/// The console is a virtconsole, `hvc0`. [`Vm`](crate::Vm) lists the states; you never write them.
+#[derive(Debug)]
+pub struct OnVirtconsole(pub(crate) ());
+
+/// The console is the ISA serial port, `ttyS0`. [`Vm`](crate::Vm) lists the states; you never write them.
+#[derive(Debug)]
+pub struct OnIsaSerial(pub(crate) ());
+
+/// The console is the PL011 UART, `ttyAMA0`. [`Vm`](crate::Vm) lists the states; you never write them.
+#[derive(Debug)]
+pub struct OnPl011(pub(crate) ());
+
+/// The console is the machine's UART, of a machine type chosen at run time. [`Vm`](crate::Vm) lists the states; you never
+/// write them.
+#[derive(Debug)]
+pub struct OnUart(pub(crate) ());
+
+/// The state of a VM's console. Sealed; [`Vm`](crate::Vm) lists the states, and there is nothing to implement or call.
+pub trait Console: sealed::Sealed {
+    /// What Linux calls the console, for `console=`; the UART's name is the machine's.
+    #[doc(hidden)]
+    fn linux_name(uart: Option<&'static str>) -> Option<&'static str>;
+}
+
+/// A VM that has no console yet. [`Vm`](crate::Vm) lists the states, and there is nothing to implement or call.
+#[diagnostic::on_unimplemented(
+    message = "this VM already has its console: `{Self}`",
+    label = "a second console",
+    note = "a VM has one console, and the kernel gets one `console=`; remove one of the two console calls",
+    note = "for a further channel to the guest, add a `VirtSerialPort`"
+)]
+pub trait ConsoleVacant: Console {}
+
+impl ConsoleVacant for NoConsole {}
+
+impl Console for NoConsole {
+    fn linux_name(_: Option<&'static str>) -> Option<&'static str> {
+        None
+    }
+}
+
+impl Console for OnVirtconsole {
+    fn linux_name(_: Option<&'static str>) -> Option<&'static str> {
+        Some("hvc0")
+    }
+}
+
+macro_rules! uarts {
+    ($($name:ident)*) => {$(
+        impl Console for $name {
+            fn linux_name(uart: Option<&'static str>) -> Option<&'static str> {
+                uart
+            }
+        }
+    )*};
+}
+uarts!(OnIsaSerial OnPl011 OnUart);
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::NoConsole {}
+    impl Sealed for super::OnVirtconsole {}
+    impl Sealed for super::OnIsaSerial {}
+    impl Sealed for super::OnPl011 {}
+    impl Sealed for super::OnUart {}
+}

@@ -1,0 +1,97 @@
+use crate::accel::Architecture;
+use crate::command::CommandError;
+
+/// Why a VM cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// An argument that cannot be written.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// Two things of one kind with one id.
+    #[error("there are two {kind} with the id `{id}`: give one of them another id")]
+    DuplicateId {
+        /// What they are: "chardevs", "devices".
+        kind: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// More virtio-mmio devices than the machine has transports.
+    #[error("{devices} virtio-mmio devices do not fit on a machine with {slots} transports{remedy}")]
+    MmioSlots {
+        /// How many devices there are.
+        devices: u32,
+        /// How many fit.
+        slots: u32,
+        /// What to do, with a colon before it.
+        remedy: &'static str,
+    },
+    /// A second device of which there can be one.
+    #[error("there are two `{device}`, and a VM has at most one: remove one of them")]
+    Single {
+        /// The device.
+        device: &'static str,
+    },
+    /// Two users of standard input.
+    #[error("two character devices take QEMU's standard input, and only one can: use a socket for one, or `mux(true)` and share it")]
+    StdioTwice,
+    /// `console=` on the kernel command line.
+    #[error("the kernel command line sets `{parameter}`, which the VM's console sets: remove it")]
+    ConsoleInCmdline {
+        /// The parameter.
+        parameter: String,
+    },
+    /// KVM or HVF of another architecture, found at run time.
+    #[error("the accelerator runs only {host} guests, and the machine type is for {guest}: use TCG")]
+    ForeignAccelerator {
+        /// The host's architecture.
+        host: Architecture,
+        /// The guest's architecture.
+        guest: Architecture,
+    },
+    /// A virtio-serial controller with more ports than there can be.
+    #[error("{ports} ports are more than a virtio-serial controller can have: at most 510 beside the console's")]
+    TooManyPorts {
+        /// How many were wanted.
+        ports: usize,
+    },
+}
+
+/// Everything that is wrong with a VM, in the order in which it was added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildErrors(pub(crate) Vec<BuildError>);
+
+impl BuildErrors {
+    /// The errors; never empty.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// use qemu_dsl::vm::BuildError;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.add(VirtioBalloon::new());
+    /// vm.add(VirtioBalloon::new());
+    /// let errors = vm.build().unwrap_err();
+    /// assert_eq!(errors.errors(), [BuildError::Single { device: "virtio-balloon" }]);
+    /// ```
+    pub fn errors(&self) -> &[BuildError] {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for BuildErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BuildErrors {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.first().map(|error| error as _)
+    }
+}

@@ -1,0 +1,311 @@
+//! What all VMs share, whatever their types: one copy of the code.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::Target;
+use super::error::{BuildError, BuildErrors};
+use super::explain::{Explained, Notes, Reason};
+use crate::QemuCommand;
+use crate::accel::Architecture;
+use crate::backend::Chardev;
+use crate::command::CommandError;
+use crate::kernel::Kernel;
+use crate::opts::{Context, Id, OptError, OptWriter, Transport, VmTag};
+
+/// A kind of thing that has ids of its own in QEMU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Drive,
+    Chardev,
+    Netdev,
+    IoThread,
+    Rng,
+    Device,
+}
+
+impl Kind {
+    /// How ids of this kind are made, what several of them are called, and the flag that adds one.
+    const fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Drive => ("drive", "drives", "-drive"),
+            Self::Chardev => ("chardev", "chardevs", "-chardev"),
+            Self::Netdev => ("netdev", "netdevs", "-netdev"),
+            Self::IoThread => ("iothread", "objects", "-object"),
+            Self::Rng => ("rng", "objects", "-object"),
+            Self::Device => ("device", "devices", "-device"),
+        }
+    }
+
+    /// Objects share one space of ids.
+    fn shares_ids_with(self, other: Self) -> bool {
+        self.words().1 == other.words().1
+    }
+}
+
+/// What the typed builder knows of the machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Board {
+    pub(crate) architecture: Architecture,
+    pub(crate) transport: Transport,
+    pub(crate) mmio_slots: Option<u32>,
+    pub(crate) uart: Option<&'static str>,
+    pub(crate) only_for: Option<Architecture>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    command: QemuCommand,
+    context: Context,
+    tag: VmTag,
+    board: Board,
+    ids: Vec<(Kind, Id)>,
+    mmio_devices: u32,
+    singles: [Option<&'static str>; 4],
+    controllers: u32,
+    stdio_taken: bool,
+    cmdline: Option<Vec<u8>>,
+    errors: Vec<BuildError>,
+    notes: Option<Notes>,
+}
+
+impl Inner {
+    pub(crate) fn new(target: &Target<'_>, reuse: Option<QemuCommand>, board: Board) -> Self {
+        let tag = VmTag::next();
+        let mut command = reuse.unwrap_or_else(QemuCommand::with_room);
+        command.clear();
+        let mut context = Context::new(board.transport, target.version);
+        context.vm = Some(tag);
+        let mut inner = Self {
+            command,
+            context,
+            tag,
+            board,
+            ids: Vec::with_capacity(12),
+            mmio_devices: 0,
+            singles: [None; 4],
+            controllers: 0,
+            stdio_taken: false,
+            cmdline: None,
+            errors: Vec::new(),
+            notes: target.explain.then(Notes::default),
+        };
+        if let Some(host) = board.only_for
+            && host != board.architecture
+        {
+            inner.error(BuildError::ForeignAccelerator { host, guest: board.architecture });
+        }
+        inner.program(target);
+        inner
+    }
+
+    fn program(&mut self, target: &Target<'_>) {
+        for (words, why) in target.wrappers {
+            self.note("wrapper", Reason::new(*why));
+            for word in *words {
+                self.push(|command| command.arg(word).map(drop));
+            }
+        }
+        let binary = target.binary.unwrap_or_else(|| OsStr::new(self.board.architecture.qemu_binary()));
+        self.note("program", Reason::new("the QEMU binary"));
+        if binary.is_empty() {
+            self.error(CommandError::NoProgram.into());
+        }
+        self.push(|command| command.arg(binary).map(drop));
+    }
+
+    pub(crate) fn tag(&self) -> VmTag {
+        self.tag
+    }
+
+    pub(crate) fn board(&self) -> Board {
+        self.board
+    }
+
+    pub(crate) fn error(&mut self, error: BuildError) {
+        self.errors.push(error);
+    }
+
+    fn push(&mut self, add: impl FnOnce(&mut QemuCommand) -> Result<(), CommandError>) {
+        if let Err(error) = add(&mut self.command) {
+            self.error(error.into());
+        }
+    }
+
+    fn note(&mut self, flag: &'static str, reason: Reason) {
+        if let Some(notes) = &mut self.notes {
+            notes.add(self.command.len(), flag, reason);
+        }
+    }
+
+    /// Replaces the reason of the last option with this flag, if anybody wants reasons.
+    pub(crate) fn because(&mut self, flag: &'static str, reason: impl FnOnce() -> Reason) {
+        if let Some(notes) = &mut self.notes {
+            notes.replace(flag, reason());
+        }
+    }
+
+    /// Adds a flag alone.
+    pub(crate) fn flag(&mut self, flag: &'static str, why: &'static str) {
+        self.note(flag, Reason::new(why));
+        self.push(|command| command.arg(flag).map(drop));
+    }
+
+    /// Adds a flag and a raw value that is put together from parts.
+    pub(crate) fn raw(&mut self, flag: &'static str, why: &'static str, parts: &[&[u8]]) {
+        self.note(flag, Reason::new(why));
+        self.push(|command| {
+            command.arg(flag)?;
+            command.write_arg(parts).inspect_err(|_| command.pop())
+        });
+    }
+
+    /// Adds a flag and options.
+    pub(crate) fn options(
+        &mut self,
+        flag: &'static str,
+        why: &'static str,
+        id: Option<&Id>,
+        write: &mut dyn FnMut(&mut OptWriter<'_>),
+    ) {
+        self.note(flag, Reason::new(why));
+        let context = self.context;
+        self.push(|command| command.write_option(flag, context, id, write));
+    }
+
+    /// Adds one argument as it is.
+    pub(crate) fn raw_arg(&mut self, arg: &OsStr) {
+        self.note("raw", Reason::new("a raw argument of the definition"));
+        self.push(|command| command.arg(arg).map(drop));
+    }
+
+    /// Connects the machine's UART with a character device.
+    pub(crate) fn serial(&mut self, chardev: &Chardev) {
+        if chardev.vm() == self.tag {
+            self.raw("-serial", "the console, on the machine's UART", &[b"chardev:", chardev.id().as_str().as_bytes()]);
+        } else {
+            let source = OptError::ForeignHandle { option: "chardev".to_owned(), id: chardev.id().to_string() };
+            self.error(CommandError::Option { flag: "-serial", source }.into());
+        }
+    }
+
+    /// Adds something that others refer to by its id, which is made when there is none.
+    pub(crate) fn part(
+        &mut self,
+        kind: Kind,
+        id: Option<Id>,
+        why: &'static str,
+        write: &mut dyn FnMut(&mut OptWriter<'_>),
+    ) -> Id {
+        let id = self.claim(kind, id);
+        self.options(kind.words().2, why, Some(&id), write);
+        id
+    }
+
+    /// Adds a device.
+    pub(crate) fn device(
+        &mut self,
+        id: Option<Id>,
+        name: &'static str,
+        single: bool,
+        mmio: bool,
+        write: &mut dyn FnMut(&mut OptWriter<'_>),
+    ) {
+        if single {
+            self.single(name);
+        }
+        self.mmio_devices += u32::from(mmio);
+        let id = id.map(|id| self.claim(Kind::Device, Some(id)));
+        self.options("-device", "a device of the definition", id.as_ref(), write);
+    }
+
+    fn single(&mut self, name: &'static str) {
+        if self.singles.contains(&Some(name)) {
+            self.error(BuildError::Single { device: name });
+        } else if let Some(free) = self.singles.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(name);
+        }
+    }
+
+    /// Counts a virtio-serial controller; all but the first need an id, so that ports can name theirs.
+    pub(crate) fn next_controller(&mut self) -> Option<Id> {
+        let number = self.controllers;
+        self.controllers += 1;
+        (number > 0).then(|| Id::numbered("virtio-serial", number))
+    }
+
+    pub(crate) fn take_stdio(&mut self) {
+        if std::mem::replace(&mut self.stdio_taken, true) {
+            self.error(BuildError::StdioTwice);
+        }
+    }
+
+    fn claim(&mut self, kind: Kind, id: Option<Id>) -> Id {
+        let (prefix, kinds, _) = kind.words();
+        let taken = |ids: &[(Kind, Id)], id: &Id| ids.iter().any(|(known, other)| known.shares_ids_with(kind) && other == id);
+        let id = match id {
+            Some(id) => {
+                if taken(&self.ids, &id) {
+                    self.error(BuildError::DuplicateId { kind: kinds, id: id.to_string() });
+                }
+                id
+            }
+            None => (0..)
+                .map(|number| Id::numbered(prefix, number))
+                .find(|id| !taken(&self.ids, id))
+                .unwrap_or_else(|| Id::numbered(prefix, 0)),
+        };
+        self.ids.push((kind, id));
+        id
+    }
+
+    pub(crate) fn kernel(&mut self, kernel: &Kernel<'_>) {
+        self.raw("-kernel", "the guest kernel, booted without a boot loader", &[kernel.image.as_os_str().as_bytes()]);
+        if let Some(initrd) = kernel.initrd {
+            self.raw("-initrd", "the initial RAM disk", &[initrd.as_os_str().as_bytes()]);
+        }
+        let cmdline = kernel.cmdline.unwrap_or_default().as_bytes();
+        for parameter in cmdline.split(u8::is_ascii_whitespace) {
+            if parameter.starts_with(b"console=") {
+                let parameter = String::from_utf8_lossy(parameter).into_owned();
+                self.error(BuildError::ConsoleInCmdline { parameter });
+            }
+        }
+        self.cmdline = Some(cmdline.to_vec());
+    }
+
+    fn append(&mut self, console: Option<&'static str>) {
+        let Some(cmdline) = self.cmdline.take() else { return };
+        let why = "the kernel command line, with the VM's console first";
+        match console {
+            Some(console) if cmdline.is_empty() => self.raw("-append", why, &[b"console=", console.as_bytes()]),
+            Some(console) => self.raw("-append", why, &[b"console=", console.as_bytes(), b" ", &cmdline]),
+            None if cmdline.is_empty() => {}
+            None => self.raw("-append", why, &[&cmdline]),
+        }
+    }
+
+    /// Ends the VM: the kernel command line, and what can be counted only now.
+    pub(crate) fn finish(&mut self, console: Option<&'static str>) {
+        self.append(console);
+        if let Some(slots) = self.board.mmio_slots
+            && self.mmio_devices > slots
+        {
+            let remedy = match slots {
+                8 => ": `Microvm::with_acpi()` has 24, `Microvm::with_pcie()` has PCI",
+                24 => ": `Microvm::with_pcie()` has PCI",
+                _ => ": use a machine type with PCI",
+            };
+            self.error(BuildError::MmioSlots { devices: self.mmio_devices, slots, remedy });
+        }
+    }
+
+    pub(crate) fn build(self) -> Result<QemuCommand, BuildErrors> {
+        if self.errors.is_empty() { Ok(self.command) } else { Err(BuildErrors(self.errors)) }
+    }
+
+    pub(crate) fn build_explained(self) -> Result<Explained, BuildErrors> {
+        let notes = self.notes.clone().unwrap_or_default();
+        self.build().map(|command| Explained { command, notes })
+    }
+}

@@ -1,0 +1,377 @@
+//! What can be added to a VM: back ends, devices, consoles, monitors.
+
+use super::console::{Console, ConsoleVacant, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
+use super::error::BuildError;
+use super::inner::Kind;
+use super::{Vm, fits_qmp_shorthand};
+use crate::Since;
+use crate::accel::Accelerator;
+use crate::backend::{
+    BlockNode, Chardev, ChardevBackend, Drive, IoThread, IoThreadObject, NetBackend, Netdev, RngBackend, RngRandom,
+    Socket, SocketPath,
+};
+use crate::bus::{Bus, PlugsInto};
+use crate::device::{ConsolePort, Device, SerialPort, VirtConsole, VirtioSerial};
+use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType};
+use crate::opts::{Id, Key, QemuOpts};
+
+impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
+    /// Adds a disk image, for one block device.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let disk = vm.drive(Drive::new("root.qcow2", Format::Qcow2));
+    /// vm.add(VirtioBlk::new(disk));
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn drive(&mut self, drive: Drive<'_>) -> BlockNode {
+        self.part_drive(None, &drive)
+    }
+
+    /// The same with an id of your own.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let disk = vm.drive_as(id!("hd0"), Drive::new("root.qcow2", Format::Qcow2));
+    /// assert_eq!(disk.id().as_str(), "hd0");
+    /// ```
+    pub fn drive_as(&mut self, id: Id, drive: Drive<'_>) -> BlockNode {
+        self.part_drive(Some(id), &drive)
+    }
+
+    fn part_drive(&mut self, id: Option<Id>, drive: &Drive<'_>) -> BlockNode {
+        let id = self.inner.part(Kind::Drive, id, "a disk image", &mut |writer| drive.write_opts(writer));
+        BlockNode::new(id, self.inner.tag())
+    }
+
+    /// Adds a character device, for one console, port or monitor.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let stdio = vm.chardev(Stdio::new());
+    /// let vm = vm.isa_serial_console(stdio);
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn chardev<B: ChardevBackend>(&mut self, backend: B) -> Chardev {
+        self.part_chardev(None, &backend)
+    }
+
+    /// The same with an id of your own.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let stdio = vm.chardev_as(id!("console"), Stdio::new());
+    /// assert_eq!(stdio.id().as_str(), "console");
+    /// ```
+    pub fn chardev_as<B: ChardevBackend>(&mut self, id: Id, backend: B) -> Chardev {
+        self.part_chardev(Some(id), &backend)
+    }
+
+    fn part_chardev<B: ChardevBackend>(&mut self, id: Option<Id>, backend: &B) -> Chardev {
+        if B::TAKES_STDIO {
+            self.inner.take_stdio();
+        }
+        let why = "a character device";
+        let id = self.inner.part(Kind::Chardev, id, why, &mut |writer| backend.write_opts(writer));
+        Chardev::new(id, self.inner.tag())
+    }
+
+    /// Adds a network back end, for one network device.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let net = vm.netdev(UserNetdev::new().restrict(true));
+    /// vm.add(VirtioNet::new(net));
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn netdev<'n>(&mut self, netdev: impl Into<Netdev<'n>>) -> NetBackend {
+        self.part_netdev(None, netdev.into())
+    }
+
+    /// The same with an id of your own.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let net = vm.netdev_as(id!("net0"), UserNetdev::new());
+    /// assert_eq!(net.id().as_str(), "net0");
+    /// ```
+    pub fn netdev_as<'n>(&mut self, id: Id, netdev: impl Into<Netdev<'n>>) -> NetBackend {
+        self.part_netdev(Some(id), netdev.into())
+    }
+
+    fn part_netdev(&mut self, id: Option<Id>, netdev: Netdev<'_>) -> NetBackend {
+        let id = self.inner.part(Kind::Netdev, id, "a network back end", &mut |writer| netdev.write_opts(writer));
+        NetBackend::new(id, self.inner.tag())
+    }
+
+    /// Adds a source of random numbers, for one random number generator.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let random = vm.rng_backend(RngRandom::urandom());
+    /// vm.add(VirtioRng::new(random));
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn rng_backend(&mut self, backend: RngRandom<'_>) -> RngBackend {
+        let why = "a source of random numbers";
+        let id = self.inner.part(Kind::Rng, None, why, &mut |writer| backend.write_opts(writer));
+        RngBackend::new(id, self.inner.tag())
+    }
+
+    /// Adds an I/O thread, for any number of block devices.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Q35::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let iothread = vm.iothread();
+    /// for image in ["a.qcow2", "b.qcow2"] {
+    ///     let disk = vm.drive(Drive::new(image, Format::Qcow2));
+    ///     vm.add(VirtioBlk::new(disk).iothread(iothread));
+    /// }
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn iothread(&mut self) -> IoThread
+    where
+        M: IoEventFd<A>,
+    {
+        self.part_iothread(None)
+    }
+
+    /// The same with an id of your own.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Q35::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// assert_eq!(vm.iothread_as(id!("io")).id().as_str(), "io");
+    /// ```
+    pub fn iothread_as(&mut self, id: Id) -> IoThread
+    where
+        M: IoEventFd<A>,
+    {
+        self.part_iothread(Some(id))
+    }
+
+    /// Adds an I/O thread on any machine type under any accelerator, with the proof that QEMU is 10.0 or later: from there
+    /// on (measured; 7.2 refuses) virtio-mmio has ioeventfd under TCG too.
+    ///
+    /// ```
+    /// use qemu_dsl::QemuVersion;
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// if let Some(proof) = QemuVersion::new(10, 0, 0).since() {
+    ///     let iothread = vm.iothread_since(id!("io"), proof);
+    /// }
+    /// ```
+    pub fn iothread_since(&mut self, id: Id, _proof: Since<10, 0>) -> IoThread {
+        self.part_iothread(Some(id))
+    }
+
+    fn part_iothread(&mut self, id: Option<Id>) -> IoThread {
+        let object = IoThreadObject {};
+        let id = self.inner.part(Kind::IoThread, id, "a thread for disk I/O", &mut |writer| object.write_opts(writer));
+        IoThread::new(id, self.inner.tag())
+    }
+
+    /// Adds a device.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.add(VirtioBalloon::new());
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn add<D>(&mut self, device: D) -> &mut Self
+    where
+        D: Device + PlugsInto<M, D::Bus>,
+    {
+        self.add_device(None, &device);
+        self
+    }
+
+    /// The same with an id, by which QMP clients can name the device.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.add_as(id!("balloon"), VirtioBalloon::new());
+    /// assert!(vm.build().unwrap().to_string().contains("-device virtio-balloon-pci,id=balloon"));
+    /// ```
+    pub fn add_as<D>(&mut self, id: Id, device: D) -> &mut Self
+    where
+        D: Device + PlugsInto<M, D::Bus>,
+    {
+        self.add_device(Some(id), &device);
+        self
+    }
+
+    fn add_device<D: Device>(&mut self, id: Option<Id>, device: &D) {
+        let mmio = D::Bus::takes_mmio_slot(self.inner.board().transport);
+        self.inner.device(id, D::NAME, D::SINGLE, mmio, &mut |writer| device.write_opts(writer));
+    }
+
+    /// Adds a virtio-serial controller, and returns its ports: one for a console, and as many for channels as the pattern
+    /// takes.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Microvm::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let (console, [commands, events]) = vm.virtio_serial();
+    /// assert_eq!((commands.nr(), events.nr()), (1, 2));
+    /// let stdio = vm.chardev(Stdio::new());
+    /// let vm = vm.virtconsole(console, stdio);
+    /// assert!(vm.build().unwrap().to_string().contains("virtio-serial-device,max_ports=3"));
+    /// ```
+    pub fn virtio_serial<const N: usize>(&mut self) -> (ConsolePort, [SerialPort; N]) {
+        let controller = self.add_controller(N);
+        let tag = self.inner.tag();
+        let ports = std::array::from_fn(|index| SerialPort::new(port_number(index), controller, tag));
+        (ConsolePort::new(controller, tag), ports)
+    }
+
+    /// The same with a number of ports that is known at run time: at most 510.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let paths = ["a.sock", "b.sock"];
+    /// let (_, ports) = vm.virtio_serial_ports(paths.len());
+    /// for (port, path) in ports.into_iter().zip(paths) {
+    ///     let socket = vm.chardev(Socket::listen(SocketPath::new(path)?));
+    ///     vm.add(VirtSerialPort::new(port, socket));
+    /// }
+    /// # vm.build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn virtio_serial_ports(&mut self, ports: usize) -> (ConsolePort, Vec<SerialPort>) {
+        let controller = self.add_controller(ports);
+        let tag = self.inner.tag();
+        let ports = (0..ports).map(|index| SerialPort::new(port_number(index), controller, tag)).collect();
+        (ConsolePort::new(controller, tag), ports)
+    }
+
+    fn add_controller(&mut self, ports: usize) -> Option<Id> {
+        let max_ports = port_number(ports);
+        if max_ports > VirtioSerial::MAX_PORTS {
+            self.inner.error(BuildError::TooManyPorts { ports });
+        }
+        let controller = self.inner.next_controller();
+        self.add_device(controller, &VirtioSerial::with_ports(max_ports));
+        controller
+    }
+
+    /// Listens for QMP clients on a Unix socket, without waiting for one.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.qmp(SocketPath::new("/run/vm/qmp.sock")?);
+    /// assert!(vm.build()?.to_string().contains("-qmp unix:/run/vm/qmp.sock,server=on,wait=off"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn qmp(&mut self, path: SocketPath<'_>) -> &mut Self {
+        use std::os::unix::ffi::OsStrExt as _;
+        if fits_qmp_shorthand(path.as_path()) {
+            let path = path.as_path().as_os_str().as_bytes();
+            self.inner.raw("-qmp", "control over a Unix socket", &[b"unix:", path, b",server=on,wait=off"]);
+        } else {
+            let chardev = self.chardev_as(crate::id!("qmp"), Socket::listen(path));
+            self.because("-chardev", || super::Reason::new("QMP's socket: its path does not fit `-qmp unix:`"));
+            self.inner.options("-mon", "control over a Unix socket", None, &mut |writer| {
+                writer.option(&Key::new("chardev"), &chardev);
+                writer.option(&Key::new("mode"), "control");
+            });
+        }
+        self
+    }
+}
+
+impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
+    /// Makes the virtio-serial port the VM's console, the guest's `hvc0`. [`Vm::virtio_serial`] has an example.
+    pub fn virtconsole(mut self, port: ConsolePort, chardev: Chardev) -> Vm<M, A, OnVirtconsole>
+    where
+        C: ConsoleVacant,
+    {
+        self.inner.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
+        let console = VirtConsole::new(port, chardev);
+        self.inner.device(None, "virtconsole", false, false, &mut |writer| console.write_opts(writer));
+        self.because("-device", || super::Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
+        self.with_console()
+    }
+
+    /// Makes the first ISA serial port the VM's console, the guest's `ttyS0`.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Q35::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let stdio = vm.chardev(Stdio::new());
+    /// let vm = vm.isa_serial_console(stdio);
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn isa_serial_console(self, chardev: Chardev) -> Vm<M, A, OnIsaSerial>
+    where
+        M: HasIsaSerial,
+        C: ConsoleVacant,
+    {
+        self.on_uart(&chardev)
+    }
+
+    /// Makes the PL011 UART the VM's console, the guest's `ttyAMA0`.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// let stdio = vm.chardev(Stdio::new());
+    /// let vm = vm.pl011_console(stdio);
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn pl011_console(self, chardev: Chardev) -> Vm<M, A, OnPl011>
+    where
+        M: HasPl011,
+        C: ConsoleVacant,
+    {
+        self.on_uart(&chardev)
+    }
+
+    /// Makes the machine's own UART the VM's console, whichever it is: for machine types chosen at run time.
+    ///
+    /// ```
+    /// use qemu_dsl::cpu::BestCpu;
+    /// use qemu_dsl::machine::AnyMachine;
+    /// use qemu_dsl::prelude::*;
+    /// let machine = AnyMachine::from(Virt::new());
+    /// let cpu = BestCpu::new(&machine, &Tcg::new());
+    /// let mut vm = Vm::new(machine, Tcg::new(), cpu, mib!(64));
+    /// vm.kernel(Kernel::new("Image"));
+    /// let stdio = vm.chardev(Stdio::new());
+    /// let command = vm.uart_console(stdio).build().unwrap();
+    /// assert!(command.to_string().ends_with("-append console=ttyAMA0"));
+    /// ```
+    pub fn uart_console(self, chardev: Chardev) -> Vm<M, A, OnUart>
+    where
+        M: HasUart,
+        C: ConsoleVacant,
+    {
+        self.on_uart(&chardev)
+    }
+
+    fn on_uart<C2>(mut self, chardev: &Chardev) -> Vm<M, A, C2> {
+        self.inner.serial(chardev);
+        self.with_console()
+    }
+
+    fn with_console<C2>(self) -> Vm<M, A, C2> {
+        Vm { inner: self.inner, types: std::marker::PhantomData }
+    }
+}
+
+/// The number of the port behind `index` others: port 0 is the console's.
+fn port_number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX - 1) + 1
+}
