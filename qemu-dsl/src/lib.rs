@@ -3,6 +3,8 @@ extern crate self as qemu_dsl;
 
 mod command;
 mod setters;
+#[cfg(feature = "host")]
+mod status;
 mod version;
 
 pub mod accel;
@@ -11,10 +13,18 @@ pub mod bus;
 pub mod cpu;
 pub mod device;
 pub mod facts;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod kernel;
+#[cfg(feature = "host")]
+pub mod launch;
 pub mod machine;
+mod namespaces;
 pub mod opts;
 pub mod prelude;
+#[cfg(feature = "host")]
+pub mod qmp;
+pub mod sandbox;
 pub mod seccomp;
 pub mod vm;
 

@@ -23,7 +23,7 @@ use crate::{QemuCommand, QemuVersion};
 use inner::{Board, Inner};
 
 /// A wrapper: the words that stand before QEMU's own command, and why.
-pub type Wrapper<'a> = (&'a [&'a OsStr], &'static str);
+pub type Wrapper<'a> = (&'a [&'a str], &'static str);
 
 /// Which QEMU a VM is built for.
 ///
@@ -171,6 +171,21 @@ where
     }
 }
 
+impl<M, A, C> Vm<M, A, C> {
+    /// The guest kernel. [`Kernel`](crate::kernel::Kernel) has an example.
+    pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
+        self.inner.kernel(&kernel);
+        self
+    }
+
+    /// Gives the last option with this flag a reason of your own, where reasons are collected: otherwise the closure is
+    /// not called. [`Explained`] has an example.
+    pub fn because(&mut self, flag: &'static str, reason: impl FnOnce() -> Reason) -> &mut Self {
+        self.inner.because(flag, reason);
+        self
+    }
+}
+
 impl<M, A, C: Console> Vm<M, A, C> {
     /// The CPUs; without this there is one.
     ///
@@ -178,12 +193,11 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
     /// vm.smp(Smp::new(2)?);
-    /// assert!(vm.build()?.to_string().contains("-smp cpus=2"));
+    /// assert!(vm.build()?.to_string().contains("-smp 2"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn smp(&mut self, smp: Smp) -> &mut Self {
-        use crate::opts::QemuOpts as _;
-        self.inner.options("-smp", "the CPUs", None, &mut |writer| smp.write_opts(writer));
+        self.inner.raw("-smp", "the CPUs", &[smp.to_value().as_bytes()]);
         self
     }
 
@@ -225,12 +239,6 @@ impl<M, A, C: Console> Vm<M, A, C> {
         self
     }
 
-    /// The guest kernel. [`Kernel`](crate::kernel::Kernel) has an example.
-    pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
-        self.inner.kernel(&kernel);
-        self
-    }
-
     /// Adds an argument that this crate does not know, as it is: the last way out. It is one argument, whatever it
     /// holds, and shows in the explanation.
     ///
@@ -243,13 +251,6 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// ```
     pub fn raw_arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
         self.inner.raw_arg(arg.as_ref());
-        self
-    }
-
-    /// Gives the last option with this flag a reason of your own, where reasons are collected: otherwise the closure is
-    /// not called. [`Explained`] has an example.
-    pub fn because(&mut self, flag: &'static str, reason: impl FnOnce() -> Reason) -> &mut Self {
-        self.inner.because(flag, reason);
         self
     }
 

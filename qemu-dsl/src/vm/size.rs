@@ -1,6 +1,6 @@
 //! Memory and CPUs: `-m` and `-smp`.
 
-use crate::opts::{QemuOpts, Size};
+use crate::opts::Size;
 
 /// The memory of a VM, in whole MiB and at least one.
 ///
@@ -77,14 +77,16 @@ macro_rules! mib {
 /// assert!(Smp::new(4)?.max(2).is_err());
 /// # Ok::<(), qemu_dsl::SmpError>(())
 /// ```
-#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(write_only)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Smp {
     cpus: u32,
     maxcpus: Option<u32>,
 }
 
 impl Smp {
+    /// One CPU.
+    pub const ONE: Self = Self { cpus: 1, maxcpus: None };
+
     /// So many CPUs.
     ///
     /// # Errors
@@ -105,6 +107,14 @@ impl Smp {
         }
         self.maxcpus = Some(maxcpus);
         Ok(self)
+    }
+
+    /// The value of `-smp`.
+    pub(crate) fn to_value(self) -> String {
+        match self.maxcpus {
+            None => self.cpus.to_string(),
+            Some(max) => format!("{},maxcpus={max}", self.cpus),
+        }
     }
 }
 

@@ -1,0 +1,88 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use qemu_dsl::sandbox::ExposedPort;
+
+/// Boots a sandbox microVM, talks to its guest agent, and ends it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit status: 0 the guest answered, 1 the guest failed, 2 bad input, 3 QEMU failed, 4 timed out."
+)]
+pub(crate) struct Cli {
+    /// The name of the VM: 1 to 64 letters, digits, `-`, `.`, `_`
+    #[arg(long, value_name = "ID", default_value = "sandbox", allow_hyphen_values = true)]
+    pub(crate) vm_id: String,
+
+    /// The work directory, with overlay.qcow2 in it; without this a new one is made, with a new overlay, and removed
+    #[arg(long, value_name = "DIR", allow_hyphen_values = true)]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// The directory of vmlinuz-ARCH, initramfs-ARCH, and maybe config-ARCH and rootfs-ARCH.qcow2
+    #[arg(long, value_name = "DIR", default_value = "target/guest", allow_hyphen_values = true)]
+    pub(crate) kernel_dir: PathBuf,
+
+    /// The guest's memory in MiB: 128 to 2048
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) memory: u32,
+
+    /// Lets the guest reach what the host reaches
+    #[arg(long)]
+    pub(crate) allow_network: bool,
+
+    /// Makes a port of the guest answer on a port of the host; may be repeated
+    #[arg(long, value_name = "INTERNAL:EXTERNAL")]
+    pub(crate) expose: Vec<ExposedPort>,
+
+    /// Runs QEMU as this user, through sudo
+    #[arg(long, value_name = "USER", allow_hyphen_values = true)]
+    pub(crate) user: Option<String>,
+
+    /// The QEMU binary; without this, qemu-system-ARCH from PATH
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    pub(crate) qemu: Option<OsString>,
+
+    /// Uses emulation even where there is hardware acceleration
+    #[arg(long)]
+    pub(crate) emulate: bool,
+
+    /// Uses the quickest plan that real boots have shown to work, instead of the standard one
+    #[arg(long)]
+    pub(crate) fast: bool,
+
+    /// How long the guest may take to answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+
+    /// Prints the command and starts nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// How --dry-run prints the command
+    #[arg(long, value_enum, default_value_t = Format::Shell)]
+    pub(crate) format: Format,
+
+    /// Prints each option of the command with its reason, and starts nothing
+    #[arg(long)]
+    pub(crate) explain: bool,
+
+    /// Uses the facts in this file instead of probing the host
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub(crate) facts: Option<PathBuf>,
+
+    /// Prints the facts of this host, in the form that --facts reads
+    #[arg(long)]
+    pub(crate) print_facts: bool,
+}
+
+/// How a command is printed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Format {
+    /// For pasting into a shell.
+    Shell,
+    /// The arguments as a JSON array of strings.
+    Json,
+}

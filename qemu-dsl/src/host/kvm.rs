@@ -1,0 +1,125 @@
+//! Proof of KVM: a vCPU that runs, in the very QEMU binary that will be started.
+//!
+//! On a nested host, /dev/kvm can open and answer with the right version, and still no guest gets anywhere: QEMU aborts
+//! over a register, or KVM gives up on the first instruction that it cannot emulate. So a tiny guest ([`super::payload`])
+//! runs with `-cpu host`, the way a sandbox would, and has to report back.
+
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::payload::Payload;
+use super::process::{Reaped, cannot_start};
+use super::{Verdict, sys};
+use crate::accel::Architecture;
+use crate::status::ended_with;
+
+const QUESTION: &str = "kvm";
+
+/// How long the guest may take. Where KVM works it takes a tenth of that, the start of QEMU included.
+const LIMIT: Duration = Duration::from_millis(900);
+
+/// Whether guests run under KVM here.
+pub(super) fn prove(qemu: &OsStr, arch: Architecture) -> Verdict {
+    match device().and_then(|()| run(qemu, arch, &["-accel", "kvm", "-cpu", "host"])) {
+        Ok(()) => Verdict::yes(QUESTION, "a vCPU ran a test guest"),
+        Err(reason) => Verdict::no(QUESTION, reason),
+    }
+}
+
+/// /dev/kvm opens for reading and writing, and speaks the one version of its interface.
+fn device() -> Result<(), String> {
+    let kvm = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(nix::libc::O_CLOEXEC)
+        .open("/dev/kvm")
+        .map_err(|error| format!("/dev/kvm cannot be opened: {error}"))?;
+    match sys::kvm_api_version(&kvm) {
+        Ok(12) => Ok(()),
+        Ok(version) => Err(format!("/dev/kvm has version {version} of its interface, and 12 is needed")),
+        Err(error) => Err(format!("/dev/kvm does not tell its version: {error}")),
+    }
+}
+
+/// Runs the test guest with these accelerator options; an error says in one line what happened instead.
+fn run(qemu: &OsStr, arch: Architecture, accel: &[&str]) -> Result<(), String> {
+    let payload = Payload::write(arch).map_err(|error| format!("the test guest cannot be written: {error}"))?;
+    let mut command = Command::new(qemu);
+    command.args(accel).args(payload.args());
+    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "16M", "-no-reboot"]);
+    // KVM's last word is a pause, which QMP announces: without it, a failure would take until the limit.
+    command.args(["-qmp", "stdio"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Reaped(command.spawn().map_err(|error| cannot_start(qemu, &error))?);
+    let (Some(mut input), Some(events), Some(stderr)) = (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
+    else {
+        return Err("a pipe is missing".to_owned());
+    };
+    // A QEMU that is gone already has its reason on stderr; this need not say so too.
+    let _ = input.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n");
+    let ends = watch(events);
+    let said = super::process::collected(stderr);
+    let end = ends.recv_timeout(LIMIT);
+    let status = match end {
+        Ok(End::Closed) => Some(child.0.wait().map_err(|error| format!("QEMU cannot be waited for: {error}"))?),
+        _ => None,
+    };
+    drop(child);
+    if status.is_some_and(|status| payload.succeeded(status)) {
+        return Ok(());
+    }
+    let said = said.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    let said = complaint(&String::from_utf8_lossy(&said));
+    Err(match (end, status) {
+        (Ok(End::Stopped), _) => format!("the vCPU of a test guest stopped{said}"),
+        (Ok(End::Closed), Some(status)) => format!("QEMU with a test guest ended with {}{said}", ended_with(status)),
+        _ => format!("a test guest did not get through within {LIMIT:?}{said}"),
+    })
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    /// The virtual machine was stopped.
+    Stopped,
+    /// QEMU closed its end of QMP.
+    Closed,
+}
+
+/// Reports the first thing that ends the test.
+fn watch(events: impl Read + Send + 'static) -> mpsc::Receiver<End> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let stopped = BufReader::new(events).lines().map_while(Result::ok).any(|line| {
+            line.contains("\"event\": \"STOP\"") || line.contains("\"status\": \"internal-error\"")
+        });
+        let _ = sender.send(if stopped { End::Stopped } else { End::Closed });
+    });
+    receiver
+}
+
+/// What QEMU complains about: its first line that is no mere warning.
+fn complaint(stderr: &str) -> String {
+    let line = stderr.lines().find(|line| !line.trim().is_empty() && !line.contains("warning:"));
+    line.map_or(String::new(), |line| {
+        let (_, line) = line.split_once(": ").filter(|(program, _)| program.contains("qemu")).unwrap_or(("", line));
+        format!(": {}", line.trim())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_complaint_is_the_first_line_that_is_no_warning() {
+        let stderr = "qemu-system-x86_64: warning: host doesn't support x\nqemu-system-x86_64: error: failed to set MSR 0x10a to 0x69\nmore\n";
+        assert_eq!(complaint(stderr), ": error: failed to set MSR 0x10a to 0x69");
+        assert_eq!(complaint("KVM internal error. Suberror: 1\n"), ": KVM internal error. Suberror: 1");
+        assert_eq!(complaint(""), "");
+    }
+}

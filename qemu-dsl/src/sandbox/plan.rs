@@ -1,0 +1,528 @@
+//! From configuration and facts to the command.
+
+use super::config::{NetworkMode, Profile, SandboxConfig};
+use super::reasons;
+use crate::QemuCommand;
+use crate::accel::{Accelerator, Architecture, Tcg, TcgThread};
+use crate::backend::{
+    Aio, Cache, Chardev, Discard, Drive, ErrorPolicy, Format, IoThread, Reconnect, Socket, SocketPath, SocketPathError,
+    Stdio, StreamNetdev, WriteErrorPolicy, ZeroWrites,
+};
+use crate::bus::{HasBus, Virtio};
+use crate::cpu::{CortexA57, Haswell, Host};
+use crate::device::{ConsolePort, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet};
+use crate::facts::{Acceleration, FactsError, HostAccel, HostFacts, Os, Platform};
+use crate::id;
+use crate::kernel::{Kernel, MmioDiscovery};
+use crate::machine::{HasIsaSerial, IoEventFd, MachineType, Microvm, Pc, Virt};
+use crate::opts::Size;
+use crate::seccomp::Seccomp;
+use crate::vm::{BuildErrors, Console, Explained, OnIsaSerial, OnVirtconsole, Reason, Target, Vm, Wrapper};
+
+/// The machine type of a plan.
+///
+/// ```
+/// assert_eq!(qemu_dsl::sandbox::MachineKind::Microvm.name(), "microvm");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineKind {
+    /// `microvm` without ACPI.
+    Microvm,
+    /// `microvm` with ACPI.
+    MicrovmAcpi,
+    /// `pc`.
+    Pc,
+    /// `virt`.
+    Virt,
+}
+
+impl MachineKind {
+    /// QEMU's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Microvm | Self::MicrovmAcpi => "microvm",
+            Self::Pc => "pc",
+            Self::Virt => "virt",
+        }
+    }
+}
+
+/// The console of a plan.
+///
+/// ```
+/// assert_eq!(qemu_dsl::sandbox::ConsoleKind::Pl011.linux_name(), "ttyAMA0");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleKind {
+    /// A virtconsole.
+    Virtconsole,
+    /// The ISA serial port.
+    IsaSerial,
+    /// The PL011 UART.
+    Pl011,
+}
+
+impl ConsoleKind {
+    /// What Linux calls it.
+    pub const fn linux_name(self) -> &'static str {
+        match self {
+            Self::Virtconsole => "hvc0",
+            Self::IsaSerial => "ttyS0",
+            Self::Pl011 => "ttyAMA0",
+        }
+    }
+}
+
+/// The command of a sandbox, and what was chosen. [The module](super) has an example.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    command: QemuCommand,
+    choices: Choices,
+}
+
+/// What the table says for a configuration and facts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choices {
+    pub(super) machine: MachineKind,
+    pub(super) console: ConsoleKind,
+    pub(super) accel: Acceleration,
+    pub(super) remark: Option<&'static str>,
+}
+
+impl Plan {
+    /// The whole command, wrappers included.
+    pub fn command(&self) -> &QemuCommand {
+        &self.command
+    }
+
+    /// The command alone.
+    pub fn into_command(self) -> QemuCommand {
+        self.command
+    }
+
+    /// The machine type.
+    pub fn machine(&self) -> MachineKind {
+        self.choices.machine
+    }
+
+    /// The console.
+    pub fn console(&self) -> ConsoleKind {
+        self.choices.console
+    }
+
+    /// The accelerator.
+    pub fn accelerator(&self) -> Acceleration {
+        self.choices.accel
+    }
+
+    /// What the user should know: that the guest kernel needed another machine type than the table's, or may need one.
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::sandbox::{SandboxConfig, plan};
+    /// let config = SandboxConfig::new("job-1", "/run/vm", "/boot")?;
+    /// let plan = plan(&config, &HostFacts::example())?;
+    /// assert!(plan.remark().unwrap().contains("no kernel configuration"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remark(&self) -> Option<&'static str> {
+        self.choices.remark
+    }
+
+    /// The same plan with the reason of each option.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan`](fn@plan).
+    ///
+    /// ```
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::sandbox::{Plan, SandboxConfig};
+    /// let config = SandboxConfig::new("job-1", "/run/vm", "/boot")?;
+    /// let explained = Plan::explain(&config, &HostFacts::example())?;
+    /// for (option, reason) in explained.options() {
+    ///     println!("{:?}: {}", option.collect::<Vec<_>>(), reason.why());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn explain(config: &SandboxConfig, facts: &HostFacts) -> Result<Explained, PlanError> {
+        Planner::new(config, facts)?.build(None, true).map(|(_, explained)| explained)
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// Facts that cannot all be true.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+    /// A network with a QEMU that has no `-netdev stream`.
+    #[error("a network needs QEMU 7.2 or later for `-netdev stream`, and the binary is {version}: use a newer QEMU, or no network and no exposed ports")]
+    NetworkVersion {
+        /// The binary's version.
+        version: crate::QemuVersion,
+    },
+    /// A socket whose path is not possible.
+    #[error(transparent)]
+    Socket(#[from] SocketPathError),
+    /// What the builder found.
+    #[error(transparent)]
+    Build(#[from] BuildErrors),
+}
+
+/// Makes the command of a sandbox. Pure: nothing is read, started or created. [The module](super) has an example.
+///
+/// # Errors
+///
+/// [`PlanError`]: contradictory facts, and a network with a QEMU older than 7.2.
+pub fn plan(config: &SandboxConfig, facts: &HostFacts) -> Result<Plan, PlanError> {
+    plan_reusing(config, facts, None)
+}
+
+/// The same in the memory of a command that is no longer needed.
+///
+/// # Errors
+///
+/// As [`plan`](fn@plan).
+///
+/// ```
+/// use qemu_dsl::HostFacts;
+/// use qemu_dsl::sandbox::{SandboxConfig, plan, plan_reusing};
+/// let config = SandboxConfig::new("job-1", "/run/vm", "/boot")?;
+/// let first = plan(&config, &HostFacts::example())?;
+/// let second = plan_reusing(&config, &HostFacts::example(), Some(first.clone().into_command()))?;
+/// assert_eq!(first.command(), second.command());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn plan_reusing(config: &SandboxConfig, facts: &HostFacts, reuse: Option<QemuCommand>) -> Result<Plan, PlanError> {
+    let (choices, explained) = Planner::new(config, facts)?.build(reuse, false)?;
+    Ok(Plan { command: explained.command, choices })
+}
+
+/// The parameters that every guest gets, between `console=` and those that depend on the plan.
+const CMDLINE: &str = "loglevel=7 root=/dev/vda rootflags=rw,noatime rootfstype=ext4 rootwait=2 fsck.mode=skip reboot=t \
+    panic=-1 preempt=none i8042.noaux i8042.nomux i8042.nopnp i8042.nokbd init=/init random.trust_cpu=on raid=noautodetect \
+    mitigations=off nokaslr noresume swiotlb=noforce";
+
+struct Planner<'a> {
+    config: &'a SandboxConfig,
+    facts: HostFacts,
+}
+
+type Built = Result<(Choices, Explained), PlanError>;
+
+/// A machine type with what every one of the table gets.
+macro_rules! tuned {
+    ($planner:ident, $machine:expr) => {{
+        let machine = $machine.mem_merge(false);
+        match $planner.facts.linux() {
+            Some(linux) => machine.without_core_dump(linux),
+            None => machine,
+        }
+    }};
+}
+
+/// The rows for x86_64 with an accelerator of the host: the same for KVM and HVF but for the I/O thread.
+macro_rules! x86_hardware {
+    ($planner:ident, $target:ident, $reuse:ident, $accel:ident, |$vm:ident| $iothread:expr) => {{
+        let memory = $planner.config.memory;
+        match ($planner.config.kernel_mmio, $planner.facts.tsc_deadline()) {
+            (MmioDiscovery::None, _) => {
+                let machine = tuned!($planner, Pc::new());
+                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
+                let iothread = $iothread;
+                $planner.on_isa_serial($vm, iothread, MachineKind::Pc)
+            }
+            (MmioDiscovery::AcpiOnly, _) => {
+                let machine = tuned!($planner, Microvm::with_acpi().without_isa_serial());
+                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
+                let iothread = $iothread;
+                $planner.on_virtconsole($vm, iothread, MachineKind::MicrovmAcpi)
+            }
+            (MmioDiscovery::CommandLine | MmioDiscovery::Unknown, Some(proof)) => {
+                let machine = tuned!($planner, Microvm::new().without_timers(proof).without_isa_serial());
+                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
+                let iothread = $iothread;
+                $planner.on_virtconsole($vm, iothread, MachineKind::Microvm)
+            }
+            (MmioDiscovery::CommandLine | MmioDiscovery::Unknown, None) => {
+                let machine = tuned!($planner, Microvm::new().without_isa_serial());
+                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
+                let iothread = $iothread;
+                $planner.on_virtconsole($vm, iothread, MachineKind::Microvm)
+            }
+        }
+    }};
+}
+
+impl<'a> Planner<'a> {
+    fn new(config: &'a SandboxConfig, facts: &HostFacts) -> Result<Self, PlanError> {
+        facts.check()?;
+        let mut facts = facts.clone();
+        if config.force_emulation {
+            facts.accel = Acceleration::Tcg;
+        }
+        if config.network() != NetworkMode::None
+            && let Some(version) = facts.qemu_version
+            && !version.is_at_least(7, 2)
+        {
+            return Err(PlanError::NetworkVersion { version });
+        }
+        Ok(Self { config, facts })
+    }
+
+    fn build(&self, reuse: Option<QemuCommand>, explain: bool) -> Built {
+        let unshare: Wrapper<'_> = (self.unshare(), reasons::UNSHARE);
+        let user = self.config.user.as_deref().unwrap_or_default();
+        let sudo_words = ["sudo", "-u", user, "stdbuf", "-oL"];
+        let sudo: Wrapper<'_> = (&sudo_words, reasons::SUDO);
+        let wrappers: &[Wrapper<'_>] = match (unshare.0.is_empty(), user.is_empty()) {
+            (true, true) => &[],
+            (false, true) => &[unshare],
+            (true, false) => &[sudo],
+            (false, false) => &[unshare, sudo],
+        };
+        let mut target = Target::default().wrappers(wrappers);
+        if let Some(qemu) = &self.config.qemu {
+            target = target.binary(qemu);
+        }
+        if let Some(version) = self.facts.qemu_version {
+            target = target.version(version);
+        }
+        if explain {
+            target = target.explained();
+        }
+        self.on_platform(&target, reuse)
+    }
+
+    fn unshare(&self) -> &'static [&'static str] {
+        if self.facts.os == Os::Linux && self.facts.unshare {
+            crate::namespaces::unshare(self.config.allow_network)
+        } else {
+            &[]
+        }
+    }
+
+    /// The rows of the table.
+    fn on_platform(&self, target: &Target<'_>, reuse: Option<QemuCommand>) -> Built {
+        let memory = self.config.memory;
+        match self.facts.platform() {
+            Platform::X86_64(HostAccel::Kvm(kvm)) => {
+                x86_hardware!(self, target, reuse, kvm, |vm| Some(self.iothread(&mut vm)))
+            }
+            Platform::X86_64(HostAccel::Hvf(hvf)) => x86_hardware!(self, target, reuse, hvf, |vm| {
+                let _ = &mut vm; // no I/O thread outside Linux
+                None
+            }),
+            Platform::X86_64(HostAccel::Tcg) if self.fast_microvm() => {
+                let machine = tuned!(self, Microvm::new().without_isa_serial());
+                let mut vm = Vm::reusing(target, reuse, machine, tcg(), Haswell::new(), memory);
+                let iothread = self.iothread_by_version(&mut vm);
+                self.on_virtconsole(vm, iothread, MachineKind::Microvm)
+            }
+            Platform::X86_64(HostAccel::Tcg) => {
+                let machine = tuned!(self, Pc::new());
+                let mut vm = Vm::reusing(target, reuse, machine, tcg(), Haswell::new(), memory);
+                let iothread = self.facts.linux().map(|_| self.iothread(&mut vm));
+                self.on_isa_serial(vm, iothread, MachineKind::Pc)
+            }
+            Platform::Aarch64(HostAccel::Kvm(kvm)) => {
+                let mut vm = Vm::reusing(target, reuse, self.virt(), kvm, Host::new(), memory);
+                let iothread = Some(self.iothread(&mut vm));
+                self.on_pl011(vm, iothread)
+            }
+            Platform::Aarch64(HostAccel::Hvf(hvf)) => {
+                self.on_pl011(Vm::reusing(target, reuse, self.virt(), hvf, Host::new(), memory), None)
+            }
+            Platform::Aarch64(HostAccel::Tcg) => {
+                let mut vm = Vm::reusing(target, reuse, self.virt(), tcg(), CortexA57::new(), memory);
+                let iothread = self.iothread_by_version(&mut vm);
+                self.on_pl011(vm, iothread)
+            }
+        }
+    }
+
+    /// Whether the fast profile may use a microvm under TCG: the guest is known to find its devices there.
+    fn fast_microvm(&self) -> bool {
+        self.config.profile == Profile::Fast && self.config.kernel_mmio == MmioDiscovery::CommandLine
+    }
+
+    fn virt(&self) -> Virt {
+        tuned!(self, Virt::new().virtualization(false).highmem(false).gic_version(3))
+    }
+
+    fn iothread<M: IoEventFd<A>, A: Accelerator>(&self, vm: &mut Vm<M, A>) -> IoThread {
+        let iothread = vm.iothread_as(self.config.vm_id.iothread());
+        vm.because("-object", reasons::iothread);
+        iothread
+    }
+
+    /// An I/O thread where only the version of QEMU tells whether there can be one.
+    fn iothread_by_version<M: MachineType>(&self, vm: &mut Vm<M, Tcg>) -> Option<IoThread> {
+        self.facts.linux()?;
+        let proof = self.facts.qemu_version?.since()?;
+        let iothread = vm.iothread_since(self.config.vm_id.iothread(), proof);
+        vm.because("-object", reasons::iothread_under_tcg);
+        Some(iothread)
+    }
+
+    fn on_virtconsole<M, A>(&self, vm: Vm<M, A>, iothread: Option<IoThread>, machine: MachineKind) -> Built
+    where
+        M: MachineType + HasBus<Virtio>,
+        A: Accelerator,
+    {
+        self.finish::<_, _, OnVirtconsole>(vm, iothread, machine, ConsoleKind::Virtconsole, Vm::virtconsole)
+    }
+
+    fn on_isa_serial<M, A>(&self, vm: Vm<M, A>, iothread: Option<IoThread>, machine: MachineKind) -> Built
+    where
+        M: MachineType + HasBus<Virtio> + HasIsaSerial,
+        A: Accelerator,
+    {
+        self.finish::<_, _, OnIsaSerial>(vm, iothread, machine, ConsoleKind::IsaSerial, |vm, _, chardev| {
+            vm.isa_serial_console(chardev)
+        })
+    }
+
+    fn on_pl011<A: Accelerator>(&self, vm: Vm<Virt, A>, iothread: Option<IoThread>) -> Built {
+        self.finish(vm, iothread, MachineKind::Virt, ConsoleKind::Pl011, |vm, _, chardev| vm.pl011_console(chardev))
+    }
+
+    /// What all rows have in common.
+    fn finish<M, A, C>(
+        &self,
+        mut vm: Vm<M, A>,
+        iothread: Option<IoThread>,
+        machine: MachineKind,
+        console: ConsoleKind,
+        add_console: impl FnOnce(Vm<M, A>, ConsolePort, Chardev) -> Vm<M, A, C>,
+    ) -> Built
+    where
+        M: MachineType + HasBus<Virtio>,
+        A: Accelerator,
+        C: Console,
+    {
+        let choices = Choices { machine, console, accel: self.facts.accel, remark: self.remark(machine) };
+        let paths = &self.config.paths;
+        self.explain_choices(&mut vm, choices);
+        vm.name(self.config.vm_id.as_str()).no_reboot().smp(crate::vm::Smp::ONE);
+        if self.facts.os == Os::Linux && self.facts.seccomp {
+            vm.sandbox(Seccomp::strict()).because("-sandbox", reasons::seccomp);
+        }
+        self.kernel(&mut vm);
+
+        let disk = vm.drive_as(id!("hd0"), self.root_disk());
+        vm.because("-drive", || reasons::drive(self.facts.io_uring().is_some()));
+        let mut block = VirtioBlk::new(disk).num_queues(1).queue_size(128);
+        if let Some(iothread) = iothread {
+            block = block.iothread(iothread);
+        }
+        vm.add(block).because("-device", reasons::root_device);
+
+        let cmd = vm.chardev_as(id!("cmd0"), Socket::listen(SocketPath::new(&paths.cmd)?));
+        vm.because("-chardev", || Reason::new("the host's end of the channel for commands to the guest agent"));
+        let event = vm.chardev_as(id!("event0"), Socket::listen(SocketPath::new(&paths.event)?));
+        vm.because("-chardev", || Reason::new("the host's end of the channel for events from the guest agent"));
+        let stdio = vm.chardev_as(id!("virtiocon0"), Stdio::new().mux(true).signal(false));
+        vm.because("-chardev", || Reason::new("the console on QEMU's standard output; Ctrl-C reaches the guest"));
+        let (console_port, [cmd_port, event_port]) = vm.virtio_serial();
+        vm.because("-device", || Reason::new("the controller of console and channels; port 0 is the console's"));
+
+        let mut vm = add_console(vm, console_port, stdio);
+        vm.add(VirtSerialPort::new(cmd_port, cmd).name("org.dualeai.cmd"));
+        vm.because("-device", || Reason::new("the guest's end of the channel for commands"));
+        vm.add(VirtSerialPort::new(event_port, event).name("org.dualeai.event"));
+        vm.because("-device", || Reason::new("the guest's end of the channel for events"));
+        vm.add(VirtioBalloon::new().deflate_on_oom(true).free_page_reporting(true));
+        vm.because("-device", || Reason::new("memory that the guest does not use goes back to the host"));
+        self.network(&mut vm)?;
+        vm.qmp(SocketPath::new(&paths.qmp)?);
+        Ok((choices, vm.build_explained()?))
+    }
+
+    fn explain_choices<M, A>(&self, vm: &mut Vm<M, A>, choices: Choices) {
+        vm.because("program", || reasons::program(self.config, &self.facts))
+            .because("-accel", || reasons::accel(&self.facts, self.config.force_emulation))
+            .because("-cpu", || reasons::cpu(&self.facts))
+            .because("-machine", || reasons::machine(&self.facts, choices))
+            .because("-m", || Reason::new("the memory of the configuration, 128 to 2048 MiB; always with its unit"));
+    }
+
+    fn root_disk(&self) -> Drive<'_> {
+        Drive::new(&self.config.paths.overlay, Format::Qcow2)
+            .cache(Cache::Unsafe)
+            .aio(self.facts.io_uring().map_or(Aio::Threads, Aio::IoUring))
+            .discard(Discard::Unmap)
+            .detect_zeroes(ZeroWrites::Unmap)
+            .werror(WriteErrorPolicy::Report)
+            .rerror(ErrorPolicy::Report)
+            .copy_on_read(false)
+            .bps(50 << 20)
+            .bps_max(100 << 20)
+            .iops(1000)
+            .iops_max(2000)
+            .locking(false)
+    }
+
+    fn kernel<M, A>(&self, vm: &mut Vm<M, A>) {
+        let arch = self.facts.arch;
+        let network = if self.config.network() == NetworkMode::None { "" } else { " init.net=1" };
+        let tsc = if arch == Architecture::X86_64 { " tsc=reliable" } else { "" };
+        let cmdline = [CMDLINE, network, " init.balloon=1", tsc].concat();
+        vm.kernel(Kernel::new(self.config.kernel(arch)).initrd(self.config.initramfs(arch)).cmdline(&cmdline));
+    }
+
+    fn network<M, A, C>(&self, vm: &mut Vm<M, A, C>) -> Result<(), PlanError>
+    where
+        M: MachineType + HasBus<Virtio>,
+        A: Accelerator,
+        C: Console,
+    {
+        if self.config.network() == NetworkMode::None {
+            return Ok(());
+        }
+        let mut netdev = StreamNetdev::unix(SocketPath::new(&self.config.paths.gvproxy)?);
+        if let Some(version) = self.facts.qemu_version {
+            if let Some(proof) = version.since() {
+                netdev = netdev.reconnect(Reconnect::milliseconds(250, proof));
+            } else if let Some(proof) = version.since() {
+                netdev = netdev.reconnect(Reconnect::seconds(1, proof));
+            }
+        }
+        let net = vm.netdev_as(id!("net0"), netdev);
+        vm.because("-netdev", || reasons::netdev(self.config.network(), self.facts.qemu_version));
+        let card = VirtioNet::new(net)
+            .mq(false)
+            .csum(false)
+            .gso(false)
+            .host_tso4(false)
+            .host_tso6(false)
+            .mrg_rxbuf(false)
+            .ctrl_rx(false)
+            .guest_announce(false);
+        vm.add(card).because("-device", || Reason::new("the network device, without offloads that gvproxy does not take"));
+        Ok(())
+    }
+
+    fn remark(&self, machine: MachineKind) -> Option<&'static str> {
+        if self.facts.arch != Architecture::X86_64 {
+            return None;
+        }
+        match (machine, self.config.kernel_mmio) {
+            (MachineKind::MicrovmAcpi, _) => Some(reasons::KERNEL_NEEDS_ACPI),
+            (MachineKind::Pc, MmioDiscovery::None) if self.facts.accel != Acceleration::Tcg => {
+                Some(reasons::KERNEL_NEEDS_PCI)
+            }
+            (MachineKind::Microvm, MmioDiscovery::Unknown) => Some(reasons::KERNEL_UNKNOWN),
+            (MachineKind::Pc, kernel) if self.config.profile == Profile::Fast && kernel != MmioDiscovery::CommandLine => {
+                Some(reasons::FAST_NEEDS_KERNEL)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn tcg() -> Tcg {
+    Tcg::new().thread(TcgThread::Single).tb_size(Size::mib(256))
+}
