@@ -104,7 +104,7 @@ fn talk(machine: &Machine, config: &SandboxConfig, deadline: Instant) -> Result<
     if !text.starts_with("pong ") {
         return Err(TalkError::Answer(text));
     }
-    commands.tell("poweroff", deadline)?;
+    commands.ask("poweroff", deadline)?;
     Ok(Answer { text, after })
 }
 
