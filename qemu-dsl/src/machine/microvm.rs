@@ -1,6 +1,6 @@
 use std::marker::PhantomData;
 
-use super::{HasIsaSerial, HasPitPic, HasUart, IoEventFd, MachineType, RunsUnder, common_options};
+use super::{HasIsaSerial, HasUart, IoEventFd, MachineType, RunsUnder, common_options};
 use crate::accel::{Architecture, Hvf, Kvm, Tcg, TscDeadline, X86_64};
 use crate::bus::{HasBus, Isa, Pci, Virtio, VirtioMmio};
 use crate::opts::{QemuOpts, Transport};
@@ -265,7 +265,6 @@ impl<S: IsaSerialSetting, T: TimersSetting> HasBus<Pci> for Microvm<S, T, Pcie> 
 
 impl<T: TimersSetting, F: FirmwareTables> HasIsaSerial for Microvm<IsaSerialOn, T, F> {}
 impl<T: TimersSetting, F: FirmwareTables> HasUart for Microvm<IsaSerialOn, T, F> {}
-impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> HasPitPic for Microvm<S, T, F> {}
 
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> IoEventFd<Kvm<X86_64>> for Microvm<S, T, F> {}
 impl<S: IsaSerialSetting, T: TimersSetting> IoEventFd<Tcg> for Microvm<S, T, Pcie> {}

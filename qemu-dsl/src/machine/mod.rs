@@ -151,19 +151,6 @@ pub trait HasUart: MachineType {}
 )]
 pub trait IoEventFd<A>: MachineType {}
 
-/// A machine type that has the options `pit`, `pic`, `rtc` and `isa-serial`: [`Microvm`] alone.
-///
-/// ```
-/// use qemu_dsl::machine::{HasPitPic, Microvm};
-/// fn can<M: HasPitPic>(_: &M) {}
-/// can(&Microvm::new());
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "the machine type `{Self}` has no options `pit`, `pic`, `rtc` and `isa-serial`",
-    label = "only `Microvm` has these options",
-    note = "use `Microvm`, or leave this call out: the timers and the serial port of `{Self}` are always there"
-)]
-pub trait HasPitPic: MachineType {}
 
 /// Options that every machine type of QEMU has.
 macro_rules! common_options {

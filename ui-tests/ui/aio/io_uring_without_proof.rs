@@ -1,0 +1,5 @@
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let drive = Drive::new("root.qcow2", Format::Qcow2).aio(Aio::IoUring);
+}

@@ -1,0 +1,7 @@
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(256));
+    let net = vm.netdev(UserNetdev::new());
+    vm.add(OnMmio(VirtioNet::new(net)));
+}

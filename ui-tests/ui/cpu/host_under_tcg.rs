@@ -1,0 +1,5 @@
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let vm = Vm::new(Q35::new(), Tcg::new(), Host::new(), mib!(256));
+}

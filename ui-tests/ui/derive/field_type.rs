@@ -1,0 +1,12 @@
+use std::time::Duration;
+
+use qemu_dsl::prelude::*;
+
+#[derive(QemuOpts)]
+#[qemu(implied = "edu", write_only)]
+struct Edu {
+    dma_mask: u64,
+    timeout: Duration,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use qemu_dsl::backend::Chardev;
+use qemu_dsl::prelude::*;
+
+#[derive(QemuOpts)]
+#[qemu(implied = "edu")]
+struct Edu {
+    chardev: Chardev,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use qemu_dsl::backend::BlockNode;
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(256));
+    vm.add(VirtioBlk::new(BlockNode { id: id!("hd0") }));
+}

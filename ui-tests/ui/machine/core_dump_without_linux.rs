@@ -1,0 +1,5 @@
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let machine = Virt::new().without_core_dump();
+}

@@ -1,0 +1,6 @@
+use qemu_dsl::accel::TscDeadline;
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let machine = Microvm::new().without_timers(TscDeadline(()));
+}
