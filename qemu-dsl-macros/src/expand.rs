@@ -10,6 +10,7 @@ use crate::model::{Field, FieldKind, Head, Item, Shape, Style, Variant};
 
 pub(crate) fn expand(item: &Item) -> TokenStream {
     let body = match &item.shape {
+        Shape::Broken => broken(item),
         Shape::Value(variants) => value(item, variants),
         shape => {
             let write = write_opts(item, shape);
@@ -29,6 +30,22 @@ pub(crate) fn expand(item: &Item) -> TokenStream {
     }
 }
 
+/// The traits of an item that cannot have them, so that its uses give no errors of their own.
+fn broken(item: &Item) -> TokenStream {
+    let ident = &item.ident;
+    let (impl_generics, ty_generics, where_clause) = item.generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl #impl_generics __qemu_dsl::opts::QemuOpts for #ident #ty_generics #where_clause {
+            const SCHEMA: &'static __qemu_dsl::opts::Schema =
+                &__qemu_dsl::opts::Schema { head: __qemu_dsl::opts::Head::None, fields: &[] };
+
+            fn write_opts(&self, _: &mut __qemu_dsl::opts::OptWriter<'_>) {}
+        }
+    }
+}
+
 fn device(item: &Item) -> TokenStream {
     let bus = match &item.bus {
         Some(bus) => quote!(#bus),
@@ -43,6 +60,7 @@ fn device(item: &Item) -> TokenStream {
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl #impl_generics __qemu_dsl::device::Device for #ident #ty_generics #where_clause {
             type Bus = #bus;
             const NAME: &'static str = #name;
@@ -100,10 +118,11 @@ fn write_opts(item: &Item, shape: &Shape) -> TokenStream {
                 quote!(match self { #(#arms)* }),
             )
         }
-        Shape::Value(_) => unreachable!("a value enum has no options"),
+        Shape::Value(_) | Shape::Broken => unreachable!("handled by the caller"),
     };
     quote! {
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl #impl_generics __qemu_dsl::opts::QemuOpts for #ident #ty_generics #where_clause {
             const SCHEMA: &'static __qemu_dsl::opts::Schema = &__qemu_dsl::opts::Schema { #schema };
 
@@ -150,10 +169,11 @@ fn read_opts(item: &Item, shape: &Shape) -> TokenStream {
                 }
             }
         }
-        Shape::Value(_) => unreachable!("a value enum has no options"),
+        Shape::Value(_) | Shape::Broken => unreachable!("handled by the caller"),
     };
     quote! {
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl #impl_generics __qemu_dsl::opts::ReadOpts for #ident #ty_generics #where_clause {
             fn read_from(
                 reader: &mut __qemu_dsl::opts::OptReader<'_>,
@@ -178,6 +198,7 @@ fn value(item: &Item, variants: &[Variant]) -> TokenStream {
     } else {
         quote! {
             #[automatically_derived]
+            #[diagnostic::do_not_recommend]
             impl #impl_generics __qemu_dsl::opts::OptRead for #ident #ty_generics #where_clause {
                 fn read_value(text: &[u8]) -> ::core::result::Result<Self, __qemu_dsl::opts::ValueError> {
                     match text {
@@ -190,6 +211,7 @@ fn value(item: &Item, variants: &[Variant]) -> TokenStream {
     };
     quote! {
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl #impl_generics __qemu_dsl::opts::OptValue for #ident #ty_generics #where_clause {
             const TYPE: __qemu_dsl::opts::OptType = __qemu_dsl::opts::OptType::OneOf(&[#(#names),*]);
 
@@ -290,6 +312,7 @@ fn bounded(item: &Item, of_field: &TokenStream, of_group: &TokenStream) -> Gener
         Shape::Enum { variants, .. } | Shape::Value(variants) => {
             variants.iter().flat_map(|variant| &variant.fields).collect()
         }
+        Shape::Broken => Vec::new(),
     };
     let clause = generics.make_where_clause();
     for field in fields {

@@ -30,6 +30,8 @@ pub(crate) enum Shape {
     Enum { tag: Option<String>, variants: Vec<Variant> },
     /// An enum of words that is an option's value.
     Value(Vec<Variant>),
+    /// Nothing that options could be made of; the mistake is reported.
+    Broken,
 }
 
 pub(crate) enum Head {
@@ -102,9 +104,10 @@ impl Item {
             }
             Data::Union(data) => {
                 cx.error(data.union_token.span, "`QemuOpts` is for structs and enums: a union has no options");
-                Shape::Struct { head: Head::None, fields: Vec::new() }
+                Shape::Broken
             }
         };
+        let shape = if is_broken(&input.data, attrs.value.is_some()) { Shape::Broken } else { shape };
         Self {
             ident: input.ident.clone(),
             generics: input.generics.clone(),
@@ -115,6 +118,22 @@ impl Item {
             virtio_device: attrs.virtio.is_some() && attrs.device.is_some(),
             shape,
         }
+    }
+}
+
+/// Whether fields or variants have no names to make options of.
+fn is_broken(data: &Data, value: bool) -> bool {
+    match data {
+        Data::Struct(data) => matches!(data.fields, Fields::Unnamed(_)),
+        Data::Enum(data) => {
+            data.variants.is_empty()
+                || data.variants.iter().any(|variant| match &variant.fields {
+                    Fields::Unit => false,
+                    Fields::Named(_) => value,
+                    Fields::Unnamed(fields) => value || fields.unnamed.len() != 1,
+                })
+        }
+        Data::Union(_) => true,
     }
 }
 

@@ -120,16 +120,12 @@ pub struct Hvf<A: Arch> {
     arch: PhantomData<A>,
 }
 
-impl<A: Arch> Kvm<A> {
-    pub(crate) const fn proven() -> Self {
-        Self { arch: PhantomData }
-    }
+impl<A: Arch> Proof for Kvm<A> {
+    const PROVEN: Self = Self { arch: PhantomData };
 }
 
-impl<A: Arch> Hvf<A> {
-    pub(crate) const fn proven() -> Self {
-        Self { arch: PhantomData }
-    }
+impl<A: Arch> Proof for Hvf<A> {
+    const PROVEN: Self = Self { arch: PhantomData };
 }
 
 /// TCG: emulation of every instruction. Works everywhere, 10 to 100 times slower than hardware.
@@ -289,22 +285,22 @@ pub struct IoUring(());
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinuxHost(());
 
-impl TscDeadline {
-    pub(crate) const fn proven() -> Self {
-        Self(())
-    }
+impl Proof for TscDeadline {
+    const PROVEN: Self = Self(());
 }
 
-impl IoUring {
-    pub(crate) const fn proven() -> Self {
-        Self(())
-    }
+impl Proof for IoUring {
+    const PROVEN: Self = Self(());
 }
 
-impl LinuxHost {
-    pub(crate) const fn proven() -> Self {
-        Self(())
-    }
+impl Proof for LinuxHost {
+    const PROVEN: Self = Self(());
+}
+
+/// A proof of a fact, for those who have checked it. A trait, because the compiler offers associated functions of the type
+/// itself to whoever tries to forge one.
+pub(crate) trait Proof {
+    const PROVEN: Self;
 }
 
 mod sealed {

@@ -86,4 +86,5 @@ buses! {
     OfHandle;
 }
 
+#[diagnostic::do_not_recommend]
 impl<M: MachineType> HasBus<OfHandle> for M {}

@@ -2,7 +2,7 @@
 
 use crate::accel::{Accelerator, AnyAccel, Hvf, Kvm, Tcg, X86_64};
 use crate::accel::{Aarch64, Arch};
-use crate::machine::MachineType;
+use crate::machine::{MachineType, OfArch};
 use crate::opts::{Head, OptWriter, QemuOpts, Schema};
 
 /// A CPU model that can be used on machine type `M` under accelerator `A`.
@@ -12,14 +12,14 @@ use crate::opts::{Head, OptWriter, QemuOpts, Schema};
 /// ```
 /// use qemu_dsl::accel::Tcg;
 /// use qemu_dsl::cpu::CpuFor;
-/// use qemu_dsl::machine::{MachineType, VirtPcie};
+/// use qemu_dsl::machine::{OfArch, VirtPcie};
 /// use qemu_dsl::prelude::*;
 ///
 /// #[derive(QemuOpts)]
 /// #[qemu(implied = "neoverse-n1")]
 /// struct NeoverseN1 { pauth: Option<bool> }
 ///
-/// impl<M: MachineType<Arch = qemu_dsl::accel::Aarch64>> CpuFor<M, Tcg> for NeoverseN1 {}
+/// impl<M: OfArch<qemu_dsl::accel::Aarch64>> CpuFor<M, Tcg> for NeoverseN1 {}
 ///
 /// let vm = Vm::new(VirtPcie::new(), Tcg::new(), NeoverseN1 { pauth: None }, mib!(128));
 /// # vm.build().unwrap();
@@ -80,11 +80,17 @@ macro_rules! new {
 }
 new!(Host Haswell CortexA57 Max);
 
+#[diagnostic::do_not_recommend]
 impl<M: MachineType, A: Arch> CpuFor<M, Kvm<A>> for Host {}
+#[diagnostic::do_not_recommend]
 impl<M: MachineType, A: Arch> CpuFor<M, Hvf<A>> for Host {}
-impl<M: MachineType<Arch = X86_64>> CpuFor<M, Tcg> for Haswell {}
-impl<M: MachineType<Arch = Aarch64>> CpuFor<M, Tcg> for CortexA57 {}
+#[diagnostic::do_not_recommend]
+impl<M: OfArch<X86_64>> CpuFor<M, Tcg> for Haswell {}
+#[diagnostic::do_not_recommend]
+impl<M: OfArch<Aarch64>> CpuFor<M, Tcg> for CortexA57 {}
+#[diagnostic::do_not_recommend]
 impl<M: MachineType> CpuFor<M, Tcg> for Max {}
+#[diagnostic::do_not_recommend]
 impl<M: MachineType> CpuFor<M, AnyAccel> for Max {}
 
 /// [`Host`] under hardware acceleration, else [`Haswell`] or [`CortexA57`]: for machine types and accelerators chosen at
@@ -119,4 +125,5 @@ impl QemuOpts for BestCpu {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<M: MachineType, A: Accelerator> CpuFor<M, A> for BestCpu {}

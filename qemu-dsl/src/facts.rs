@@ -1,7 +1,7 @@
 //! [`HostFacts`]: what a host can do, as plain data, and the proofs that follow from it.
 
 use crate::QemuVersion;
-use crate::accel::{Aarch64, AnyAccel, Arch, Architecture, Hvf, IoUring, Kvm, LinuxHost, Tcg, TscDeadline, X86_64};
+use crate::accel::{Aarch64, AnyAccel, Arch, Architecture, Hvf, IoUring, Kvm, LinuxHost, Proof as _, Tcg, TscDeadline, X86_64};
 
 /// What a host can do. `host::probe` finds it out; facts can also come from elsewhere, to plan for another host.
 ///
@@ -188,7 +188,7 @@ impl HostFacts {
     /// ```
     pub fn kvm<A: Arch>(&self) -> Option<Kvm<A>> {
         let fits = self.os == Os::Linux && self.accel == Acceleration::Kvm && A::ARCH == Some(self.arch);
-        fits.then(Kvm::proven)
+        fits.then_some(Kvm::PROVEN)
     }
 
     /// Proof of HVF for guests of architecture `A`, if the host has it.
@@ -200,7 +200,7 @@ impl HostFacts {
     /// ```
     pub fn hvf<A: Arch>(&self) -> Option<Hvf<A>> {
         let fits = self.os == Os::Macos && self.accel == Acceleration::Hvf && A::ARCH == Some(self.arch);
-        fits.then(Hvf::proven)
+        fits.then_some(Hvf::PROVEN)
     }
 
     /// The best accelerator for guests of the host's own architecture, as a value.
@@ -251,7 +251,7 @@ impl HostFacts {
     /// ```
     pub fn tsc_deadline(&self) -> Option<TscDeadline> {
         let hardware = self.accel != Acceleration::Tcg;
-        (self.arch == Architecture::X86_64 && hardware && self.tsc_deadline).then(TscDeadline::proven)
+        (self.arch == Architecture::X86_64 && hardware && self.tsc_deadline).then_some(TscDeadline::PROVEN)
     }
 
     /// Proof of `io_uring` in kernel and binary.
@@ -262,7 +262,7 @@ impl HostFacts {
     /// let aio = HostFacts::example().io_uring().map_or(Aio::Threads, Aio::IoUring);
     /// ```
     pub fn io_uring(&self) -> Option<IoUring> {
-        (self.os == Os::Linux && self.io_uring).then(IoUring::proven)
+        (self.os == Os::Linux && self.io_uring).then_some(IoUring::PROVEN)
     }
 
     /// Proof of a Linux host.
@@ -276,6 +276,6 @@ impl HostFacts {
     /// };
     /// ```
     pub fn linux(&self) -> Option<LinuxHost> {
-        (self.os == Os::Linux).then(LinuxHost::proven)
+        (self.os == Os::Linux).then_some(LinuxHost::PROVEN)
     }
 }

@@ -87,6 +87,24 @@ impl OptValue for SocketPath<'_> {
     }
 }
 
+/// What can be given where a [`SocketPath`] is wanted: a `SocketPath`. The trait is there for its message; it has no example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `SocketPath`",
+    label = "expected a `SocketPath`",
+    note = "write `SocketPath::new(path)?`: the kernel allows 107 bytes, and QEMU would fail only at the start"
+)]
+pub trait IntoSocketPath<'a> {
+    #[doc(hidden)]
+    fn into_socket_path(self) -> SocketPath<'a>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a> IntoSocketPath<'a> for SocketPath<'a> {
+    fn into_socket_path(self) -> SocketPath<'a> {
+        self
+    }
+}
+
 /// Why a path cannot be a socket's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -132,13 +150,13 @@ pub struct Socket<'a> {
 
 impl<'a> Socket<'a> {
     /// QEMU listens, and the VM starts without waiting for a client.
-    pub const fn listen(path: SocketPath<'a>) -> Self {
-        Self { path, server: Some(true), wait: Some(false) }
+    pub fn listen(path: impl IntoSocketPath<'a>) -> Self {
+        Self { path: path.into_socket_path(), server: Some(true), wait: Some(false) }
     }
 
     /// QEMU connects to a socket that somebody else listens on.
-    pub const fn connect(path: SocketPath<'a>) -> Self {
-        Self { path, server: None, wait: None }
+    pub fn connect(path: impl IntoSocketPath<'a>) -> Self {
+        Self { path: path.into_socket_path(), server: None, wait: None }
     }
 }
 

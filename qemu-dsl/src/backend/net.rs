@@ -1,6 +1,6 @@
 //! Network back ends: `-netdev`.
 
-use super::SocketPath;
+use super::{IntoSocketPath, SocketPath};
 use crate::Since;
 use crate::opts::{QemuOpts, handle};
 use crate::setters::setters;
@@ -69,7 +69,8 @@ pub enum SocketAddress<'a> {
 
 impl<'a> StreamNetdev<'a> {
     /// QEMU connects to the Unix socket at `path`.
-    pub const fn unix(path: SocketPath<'a>) -> Self {
+    pub fn unix(path: impl IntoSocketPath<'a>) -> Self {
+        let path = path.into_socket_path();
         Self { addr: SocketAddress::Unix { path }, reconnect: ReconnectOption { reconnect: None, reconnect_ms: None } }
     }
 

@@ -21,6 +21,7 @@ macro_rules! transports {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl<D: Device<Bus = Virtio>> Device for $name<D> {
             type Bus = $bus;
             const NAME: &'static str = D::NAME;

@@ -48,6 +48,7 @@ impl QemuOpts for AnyMachine {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl MachineType for AnyMachine {
     type Arch = AnyArch;
 
@@ -74,9 +75,13 @@ impl MachineType for AnyMachine {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl RunsUnder<Tcg> for AnyMachine {}
+#[diagnostic::do_not_recommend]
 impl RunsUnder<AnyAccel> for AnyMachine {}
+#[diagnostic::do_not_recommend]
 impl HasBus<Virtio> for AnyMachine {}
+#[diagnostic::do_not_recommend]
 impl HasUart for AnyMachine {}
 
 impl<F: FirmwareTables> From<Microvm<IsaSerialOn, TimersOn, F>> for AnyMachine {

@@ -107,13 +107,14 @@ impl FirmwareTables for Pcie {
 }
 
 /// A microvm whose kernel is loaded without an option ROM: one without ACPI. With ACPI the firmware is SeaBIOS, which
-/// needs the ROM.
+/// needs the ROM. A rule of [`Microvm::without_option_roms`], which has an example.
 #[diagnostic::on_unimplemented(
     message = "`acpi=on` with `x-option-roms=off` boots no kernel: SeaBIOS needs the option ROM to load it",
     label = "this `Microvm` has ACPI, so its option ROMs must stay on",
     note = "remove this call, or use `Microvm::new()`, which has neither ACPI nor option ROMs"
 )]
 pub trait LoadsKernelWithoutRoms {}
+#[diagnostic::do_not_recommend]
 impl LoadsKernelWithoutRoms for NoAcpi {}
 
 impl Microvm {
@@ -234,6 +235,7 @@ impl<S, T, F> Microvm<S, T, F> {
 
 common_options!(@[S, T, F] Microvm<S, T, F>);
 
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> MachineType for Microvm<S, T, F> {
     type Arch = X86_64;
 
@@ -254,17 +256,28 @@ impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> MachineType for M
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> RunsUnder<Kvm<X86_64>> for Microvm<S, T, F> {}
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> RunsUnder<Hvf<X86_64>> for Microvm<S, T, F> {}
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, F: FirmwareTables> RunsUnder<Tcg> for Microvm<S, TimersOn, F> {}
 
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> HasBus<Virtio> for Microvm<S, T, F> {}
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> HasBus<VirtioMmio> for Microvm<S, T, F> {}
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> HasBus<Isa> for Microvm<S, T, F> {}
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting> HasBus<Pci> for Microvm<S, T, Pcie> {}
 
+#[diagnostic::do_not_recommend]
 impl<T: TimersSetting, F: FirmwareTables> HasIsaSerial for Microvm<IsaSerialOn, T, F> {}
+#[diagnostic::do_not_recommend]
 impl<T: TimersSetting, F: FirmwareTables> HasUart for Microvm<IsaSerialOn, T, F> {}
 
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> IoEventFd<Kvm<X86_64>> for Microvm<S, T, F> {}
+#[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting> IoEventFd<Tcg> for Microvm<S, T, Pcie> {}

@@ -46,8 +46,8 @@ mod virt;
 
 pub use any::AnyMachine;
 pub use microvm::{
-    Acpi, FirmwareTables, IsaSerialOff, IsaSerialOn, IsaSerialSetting, Microvm, NoAcpi, Pcie, TimersOff, TimersOn,
-    TimersSetting,
+    Acpi, FirmwareTables, IsaSerialOff, IsaSerialOn, IsaSerialSetting, LoadsKernelWithoutRoms, Microvm, NoAcpi, Pcie,
+    TimersOff, TimersOn, TimersSetting,
 };
 pub use pc::{Pc, Q35};
 pub use virt::{Virt, VirtPcie};
@@ -81,6 +81,14 @@ pub trait MachineType: QemuOpts {
         None
     }
 }
+
+/// A machine type for guests of architecture `A`. Every machine type is, for its own; there is nothing to implement, so
+/// there is no example.
+#[diagnostic::on_unimplemented(message = "the machine type `{Self}` is not for `{A}` guests", label = "another architecture")]
+pub trait OfArch<A: Arch>: MachineType {}
+
+#[diagnostic::do_not_recommend]
+impl<M: MachineType> OfArch<M::Arch> for M {}
 
 /// A machine type that runs under the accelerator `A`. [The module](self) has an example.
 #[diagnostic::on_unimplemented(
@@ -179,7 +187,7 @@ use common_options;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accel::{LinuxHost, TscDeadline};
+    use crate::accel::{LinuxHost, Proof as _, TscDeadline};
     use crate::opts::to_text;
 
     fn text(machine: &impl MachineType) -> String {
@@ -191,10 +199,10 @@ mod tests {
         assert_eq!(text(&Microvm::new()), "microvm,acpi=off,x-option-roms=off");
         assert_eq!(
             text(&Microvm::new()
-                .without_timers(TscDeadline::proven())
+                .without_timers(TscDeadline::PROVEN)
                 .without_isa_serial()
                 .mem_merge(false)
-                .without_core_dump(LinuxHost::proven())),
+                .without_core_dump(LinuxHost::PROVEN)),
             "microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=off,mem-merge=off,dump-guest-core=off"
         );
         assert_eq!(text(&Microvm::with_acpi()), "microvm,acpi=on,x-option-roms=on");

@@ -42,6 +42,7 @@ macro_rules! pc {
 
         common_options!($name);
 
+        #[diagnostic::do_not_recommend]
         impl MachineType for $name {
             type Arch = X86_64;
 
@@ -58,14 +59,23 @@ macro_rules! pc {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl RunsUnder<Kvm<X86_64>> for $name {}
+        #[diagnostic::do_not_recommend]
         impl RunsUnder<Hvf<X86_64>> for $name {}
+        #[diagnostic::do_not_recommend]
         impl RunsUnder<Tcg> for $name {}
+        #[diagnostic::do_not_recommend]
         impl HasBus<Virtio> for $name {}
+        #[diagnostic::do_not_recommend]
         impl HasBus<Pci> for $name {}
+        #[diagnostic::do_not_recommend]
         impl HasBus<Isa> for $name {}
+        #[diagnostic::do_not_recommend]
         impl HasIsaSerial for $name {}
+        #[diagnostic::do_not_recommend]
         impl HasUart for $name {}
+        #[diagnostic::do_not_recommend]
         impl<A: Accelerator> IoEventFd<A> for $name {}
     )*};
 }

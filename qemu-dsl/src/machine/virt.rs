@@ -108,6 +108,7 @@ macro_rules! virt {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl MachineType for $name {
             type Arch = Aarch64;
 
@@ -128,11 +129,17 @@ macro_rules! virt {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl RunsUnder<Kvm<Aarch64>> for $name {}
+        #[diagnostic::do_not_recommend]
         impl RunsUnder<Hvf<Aarch64>> for $name {}
+        #[diagnostic::do_not_recommend]
         impl RunsUnder<Tcg> for $name {}
+        #[diagnostic::do_not_recommend]
         impl HasBus<Virtio> for $name {}
+        #[diagnostic::do_not_recommend]
         impl HasPl011 for $name {}
+        #[diagnostic::do_not_recommend]
         impl HasUart for $name {}
     )*};
 }
@@ -141,8 +148,13 @@ virt! {
     VirtPcie Pci Some(MMIO_SLOTS);
 }
 
+#[diagnostic::do_not_recommend]
 impl HasBus<VirtioMmio> for Virt {}
+#[diagnostic::do_not_recommend]
 impl HasBus<VirtioMmio> for VirtPcie {}
+#[diagnostic::do_not_recommend]
 impl HasBus<Pci> for VirtPcie {}
+#[diagnostic::do_not_recommend]
 impl IoEventFd<Kvm<Aarch64>> for Virt {}
+#[diagnostic::do_not_recommend]
 impl<A: Accelerator> IoEventFd<A> for VirtPcie {}

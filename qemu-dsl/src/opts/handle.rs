@@ -14,6 +14,12 @@ impl VmTag {
     }
 }
 
+/// What a builder returns. A trait, because the compiler offers associated functions of the type itself to whoever tries to
+/// forge a handle.
+pub(crate) trait Handle {
+    fn issued(id: super::Id, vm: VmTag) -> Self;
+}
+
 /// Defines a handle type: the id of one part of one VM.
 macro_rules! handle {
     ($(#[$meta:meta])* $name:ident, $what:literal $(, $derive:ident)*) => {
@@ -24,11 +30,13 @@ macro_rules! handle {
             vm: $crate::opts::VmTag,
         }
 
-        impl $name {
-            pub(crate) fn new(id: $crate::opts::Id, vm: $crate::opts::VmTag) -> Self {
+        impl $crate::opts::Handle for $name {
+            fn issued(id: $crate::opts::Id, vm: $crate::opts::VmTag) -> Self {
                 Self { id, vm }
             }
+        }
 
+        impl $name {
             #[allow(dead_code)] // not every kind of handle is compared outside an option
             pub(crate) fn vm(&self) -> $crate::opts::VmTag {
                 self.vm

@@ -84,6 +84,25 @@ pub(crate) const fn is_id_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
+/// What can be given where an [`Id`] is wanted: an `Id`. The trait is there for its message; it has no example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an `Id`",
+    label = "expected an `Id`",
+    note = "write `id!(\"hd0\")` for a literal, which is checked when it is compiled",
+    note = "write `Id::parse(text)?` for text from elsewhere: QEMU would reject a bad one only at the start"
+)]
+pub trait IntoId {
+    #[doc(hidden)]
+    fn into_id(self) -> Id;
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoId for Id {
+    fn into_id(self) -> Id {
+        self
+    }
+}
+
 /// An [`Id`] from a literal, checked when it is compiled.
 ///
 /// ```
@@ -97,11 +116,13 @@ pub(crate) const fn is_id_byte(byte: u8) -> bool {
 #[macro_export]
 macro_rules! id {
     ($text:literal) => {
-        const {
-            match $crate::opts::Id::parse($text) {
+        {
+            // A named constant: `cargo check` evaluates it too.
+            const CHECKED: $crate::opts::Id = match $crate::opts::Id::parse($text) {
                 Ok(id) => id,
                 Err(_) => panic!("not a QEMU id: a letter, then letters, digits, `-`, `.` and `_`; at most 95 bytes"),
-            }
+            };
+            CHECKED
         }
     };
 }

@@ -36,8 +36,8 @@ mod value;
 mod writer;
 
 pub use error::{OptError, ReadError, ValueError};
-pub(crate) use handle::{VmTag, handle};
-pub use id::{Id, IdError};
+pub(crate) use handle::{Handle, VmTag, handle};
+pub use id::{Id, IdError, IntoId};
 pub use qemu_dsl_macros::QemuOpts;
 pub use read::{OptRead, OptReadField, OptReader, ReadOpts};
 pub use schema::{FieldKind, FieldSchema, Head, OptType, Schema, VariantSchema};

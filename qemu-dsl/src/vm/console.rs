@@ -37,6 +37,7 @@ pub trait Console: sealed::Sealed {
 )]
 pub trait ConsoleVacant: Console {}
 
+#[diagnostic::do_not_recommend]
 impl ConsoleVacant for NoConsole {}
 
 impl Console for NoConsole {

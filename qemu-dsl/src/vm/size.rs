@@ -38,6 +38,25 @@ impl Memory {
     }
 }
 
+/// What can be given where a [`Memory`] is wanted: a `Memory`. The trait is there for its message; it has no example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Memory`",
+    label = "expected a `Memory`",
+    note = "write `mib!(256)` for a literal, which is checked when it is compiled",
+    note = "write `Memory::from_mib(mib)?` for a number from elsewhere: its unit is always MiB"
+)]
+pub trait IntoMemory {
+    #[doc(hidden)]
+    fn into_memory(self) -> Memory;
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoMemory for Memory {
+    fn into_memory(self) -> Memory {
+        self
+    }
+}
+
 /// Why a number of MiB cannot be a VM's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -59,11 +78,13 @@ pub enum MemoryError {
 #[macro_export]
 macro_rules! mib {
     ($mib:expr) => {
-        const {
-            match $crate::Memory::from_mib($mib) {
+        {
+            // A named constant: `cargo check` evaluates it too.
+            const CHECKED: $crate::Memory = match $crate::Memory::from_mib($mib) {
                 Ok(memory) => memory,
                 Err(_) => panic!("a VM needs memory: at least 1 MiB"),
-            }
+            };
+            CHECKED
         }
     };
 }

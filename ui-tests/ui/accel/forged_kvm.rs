@@ -4,5 +4,5 @@ use qemu_dsl::accel::{Kvm, X86_64};
 use qemu_dsl::prelude::*;
 
 fn main() {
-    let vm = Vm::new(Pc::new(), Kvm::<X86_64> { arch: PhantomData }, Host::new(), mib!(256));
+    let _vm = Vm::new(Pc::new(), Kvm::<X86_64> { arch: PhantomData }, Host::new(), mib!(256));
 }

@@ -1,5 +1,5 @@
 use qemu_dsl::prelude::*;
 
 fn main() {
-    let id = id!("hd,0");
+    let _id = id!("hd,0");
 }

@@ -1,5 +1,5 @@
 use qemu_dsl::prelude::*;
 
 fn main() {
-    let memory = mib!(0);
+    let _memory = mib!(0);
 }

@@ -1,19 +1,237 @@
-//! What can be added to a VM: back ends, devices, consoles, monitors.
+//! The typed builder.
+//!
+//! Longer than other files, for the sake of its users: all methods stand in the module of their type, because the compiler
+//! names a method by the module of its `impl`, and a private one in an error message helps nobody.
 
-use super::console::{Console, ConsoleVacant, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
+use std::ffi::OsStr;
+use std::marker::PhantomData;
+use std::path::Path;
+
+use super::console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
 use super::error::BuildError;
-use super::inner::Kind;
-use super::{Vm, fits_qmp_shorthand};
-use crate::Since;
+use super::inner::{Board, Inner, Kind};
+use super::{BuildErrors, Explained, IntoMemory, Reason, Smp, Target};
+use crate::cpu::CpuFor;
+use crate::{QemuCommand, Since};
 use crate::accel::Accelerator;
 use crate::backend::{
-    BlockNode, Chardev, ChardevBackend, Drive, IoThread, IoThreadObject, NetBackend, Netdev, RngBackend, RngRandom,
-    Socket, SocketPath,
+    BlockNode, Chardev, ChardevBackend, Drive, IntoSocketPath, IoThread, IoThreadObject, NetBackend, Netdev, RngBackend, RngRandom,
+    Socket,
 };
 use crate::bus::{Bus, PlugsInto};
 use crate::device::{ConsolePort, Device, SerialPort, VirtConsole, VirtioSerial};
-use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType};
-use crate::opts::{Id, Key, QemuOpts};
+use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
+use crate::opts::{Handle as _, Id, IntoId, Key, QemuOpts};
+
+/// A virtual machine under construction: machine type `M`, accelerator `A`, console `C`.
+///
+/// The type never grows with the number of devices, so loops, `if` and helper functions with `&mut Vm<...>` work. What is
+/// added is written into the command at once; [`build`](Self::build) reports what was wrong, all of it.
+///
+/// | state of the console | method | leads to | needs |
+/// |---|---|---|---|
+/// | [`NoConsole`] | [`virtconsole`](Self::virtconsole) | [`OnVirtconsole`], `console=hvc0` | the console port of a virtio-serial controller |
+/// | [`NoConsole`] | [`isa_serial_console`](Self::isa_serial_console) | [`OnIsaSerial`], `console=ttyS0` | a machine type with an ISA serial port that is on |
+/// | [`NoConsole`] | [`pl011_console`](Self::pl011_console) | [`OnPl011`], `console=ttyAMA0` | `Virt` or `VirtPcie` |
+/// | [`NoConsole`] | [`uart_console`](Self::uart_console) | [`OnUart`], the machine's own | a UART of either kind; for machine types chosen at run time |
+/// | any | [`add`](Self::add), [`drive`](Self::drive), ... | the same | |
+/// | any | [`build`](Self::build) | [`QemuCommand`] | |
+///
+/// Every VM starts from nothing: `-nodefaults -no-user-config -nographic -monitor none`. What is not added is not there.
+///
+/// ```
+/// use qemu_dsl::prelude::*;
+///
+/// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(256));
+/// vm.kernel(Kernel::new("Image").cmdline("root=/dev/vda"));
+/// let disk = vm.drive(Drive::new("root.qcow2", Format::Qcow2));
+/// vm.add(VirtioBlk::new(disk));
+/// let stdio = vm.chardev(Stdio::new());
+/// let command = vm.pl011_console(stdio).build()?;
+/// assert!(command.to_string().ends_with("-append 'console=ttyAMA0 root=/dev/vda'"));
+/// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a VM does nothing until it is built"]
+pub struct Vm<M, A, C = NoConsole> {
+    inner: Inner,
+    types: PhantomData<(M, A, C)>,
+}
+
+impl<M, A> Vm<M, A, NoConsole>
+where
+    M: MachineType + RunsUnder<A>,
+    A: Accelerator,
+{
+    /// A VM for the `qemu-system-<architecture>` from `PATH`, of any version.
+    ///
+    /// Machine type, accelerator, CPU model and memory decide what else can be added, so they come first.
+    pub fn new(machine: M, accelerator: A, cpu: impl CpuFor<M, A>, memory: impl IntoMemory) -> Self {
+        Self::for_target(&Target::default(), machine, accelerator, cpu, memory)
+    }
+
+    /// A VM for a certain QEMU. [`Target`] has an example.
+    pub fn for_target(
+        target: &Target<'_>,
+        machine: M,
+        accelerator: A,
+        cpu: impl CpuFor<M, A>,
+        memory: impl IntoMemory,
+    ) -> Self {
+        Self::reusing(target, None, machine, accelerator, cpu, memory)
+    }
+
+    /// The same in the memory of a command that is no longer needed: then nothing of the command is allocated.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// use qemu_dsl::vm::Target;
+    /// let first = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64)).build()?;
+    /// let second = Vm::reusing(&Target::default(), Some(first), Q35::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// assert!(second.build()?.to_string().contains("-machine q35"));
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn reusing(
+        target: &Target<'_>,
+        command: Option<QemuCommand>,
+        machine: M,
+        accelerator: A,
+        cpu: impl CpuFor<M, A>,
+        memory: impl IntoMemory,
+    ) -> Self {
+        let board = Board {
+            architecture: machine.architecture(),
+            transport: machine.transport(),
+            mmio_slots: machine.mmio_slots(),
+            uart: machine.uart(),
+            only_for: accelerator.only_for(),
+        };
+        let memory = memory.into_memory();
+        let mut inner = Inner::new(target, command, board);
+        inner.options("-accel", "how guest code runs", None, &mut |w| accelerator.write_opts(w));
+        inner.options("-cpu", "the CPU model that the guest sees", None, &mut |w| cpu.write_opts(w));
+        inner.options("-machine", "the machine type", None, &mut |w| machine.write_opts(w));
+        inner.flag("-nodefaults", "no device that was not asked for");
+        inner.flag("-no-user-config", "no configuration file of the host's changes the VM");
+        inner.raw("-m", "the guest's memory", &[memory.mib().to_string().as_bytes(), b"M"]);
+        inner.flag("-nographic", "no display");
+        inner.raw("-monitor", "no human monitor: QMP is the only one", &[b"none"]);
+        Self { inner, types: PhantomData }
+    }
+}
+
+impl<M, A, C> Vm<M, A, C> {
+    /// The guest kernel. [`Kernel`](crate::kernel::Kernel) has an example.
+    pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
+        self.inner.kernel(&kernel);
+        self
+    }
+
+    /// Gives the last option with this flag a reason of your own, where reasons are collected: otherwise the closure is
+    /// not called. [`Explained`] has an example.
+    pub fn because(&mut self, flag: &'static str, reason: impl FnOnce() -> Reason) -> &mut Self {
+        self.inner.because(flag, reason);
+        self
+    }
+}
+
+impl<M, A, C: Console> Vm<M, A, C> {
+    /// The CPUs; without this there is one.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.smp(Smp::new(2)?);
+    /// assert!(vm.build()?.to_string().contains("-smp 2"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn smp(&mut self, smp: Smp) -> &mut Self {
+        self.inner.raw("-smp", "the CPUs", &[smp.to_value().as_bytes()]);
+        self
+    }
+
+    /// The VM's name, which `ps` and management tools show.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.name("build, 1");
+    /// assert!(vm.build()?.to_string().contains("-name 'guest=build,, 1'"));
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn name(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
+        let key = crate::opts::Key::new("guest");
+        self.inner.options("-name", "what tools call the VM", None, &mut |writer| writer.option(&key, name.as_ref()));
+        self
+    }
+
+    /// Ends QEMU when the guest reboots: `-no-reboot`.
+    pub fn no_reboot(&mut self) -> &mut Self {
+        self.inner.flag("-no-reboot", "a guest that reboots, or panics with panic=-1, ends QEMU");
+        self
+    }
+
+    /// Restricts QEMU's own system calls: `-sandbox`. The binary needs seccomp.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.sandbox(Seccomp::strict());
+    /// assert!(vm.build()?.to_string().contains("-sandbox on,obsolete=deny"));
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn sandbox(&mut self, seccomp: crate::seccomp::Seccomp) -> &mut Self {
+        use crate::opts::QemuOpts as _;
+        self.inner.options("-sandbox", "QEMU's own system calls are restricted", None, &mut |writer| {
+            seccomp.write_opts(writer);
+        });
+        self
+    }
+
+    /// Adds an argument that this crate does not know, as it is: the last way out. It is one argument, whatever it
+    /// holds, and shows in the explanation.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.raw_arg("-S");
+    /// assert!(vm.build()?.to_string().contains("-monitor none -S"));
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn raw_arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.inner.raw_arg(arg.as_ref());
+        self
+    }
+
+    /// Ends the VM.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildErrors`]: everything that was wrong with what was added.
+    pub fn build(mut self) -> Result<QemuCommand, BuildErrors> {
+        self.finish();
+        self.inner.build()
+    }
+
+    /// Ends the VM and returns the reasons too, for a [`Target`] that is [`explained`](Target::explained).
+    /// [`Explained`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn build_explained(mut self) -> Result<Explained, BuildErrors> {
+        self.finish();
+        self.inner.build_explained()
+    }
+
+    fn finish(&mut self) {
+        let console = C::linux_name(self.inner.board().uart);
+        if console.is_none() {
+            self.inner.raw("-serial", "no console was asked for", &[b"none"]);
+        }
+        self.inner.finish(console);
+    }
+}
 
 impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// Adds a disk image, for one block device.
@@ -37,13 +255,13 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let disk = vm.drive_as(id!("hd0"), Drive::new("root.qcow2", Format::Qcow2));
     /// assert_eq!(disk.id().as_str(), "hd0");
     /// ```
-    pub fn drive_as(&mut self, id: Id, drive: Drive<'_>) -> BlockNode {
-        self.part_drive(Some(id), &drive)
+    pub fn drive_as(&mut self, id: impl IntoId, drive: Drive<'_>) -> BlockNode {
+        self.part_drive(Some(id.into_id()), &drive)
     }
 
     fn part_drive(&mut self, id: Option<Id>, drive: &Drive<'_>) -> BlockNode {
         let id = self.inner.part(Kind::Drive, id, "a disk image", &mut |writer| drive.write_opts(writer));
-        BlockNode::new(id, self.inner.tag())
+        BlockNode::issued(id, self.inner.tag())
     }
 
     /// Adds a character device, for one console, port or monitor.
@@ -67,8 +285,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let stdio = vm.chardev_as(id!("console"), Stdio::new());
     /// assert_eq!(stdio.id().as_str(), "console");
     /// ```
-    pub fn chardev_as<B: ChardevBackend>(&mut self, id: Id, backend: B) -> Chardev {
-        self.part_chardev(Some(id), &backend)
+    pub fn chardev_as<B: ChardevBackend>(&mut self, id: impl IntoId, backend: B) -> Chardev {
+        self.part_chardev(Some(id.into_id()), &backend)
     }
 
     fn part_chardev<B: ChardevBackend>(&mut self, id: Option<Id>, backend: &B) -> Chardev {
@@ -77,7 +295,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         }
         let why = "a character device";
         let id = self.inner.part(Kind::Chardev, id, why, &mut |writer| backend.write_opts(writer));
-        Chardev::new(id, self.inner.tag())
+        Chardev::issued(id, self.inner.tag())
     }
 
     /// Adds a network back end, for one network device.
@@ -101,13 +319,13 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let net = vm.netdev_as(id!("net0"), UserNetdev::new());
     /// assert_eq!(net.id().as_str(), "net0");
     /// ```
-    pub fn netdev_as<'n>(&mut self, id: Id, netdev: impl Into<Netdev<'n>>) -> NetBackend {
-        self.part_netdev(Some(id), netdev.into())
+    pub fn netdev_as<'n>(&mut self, id: impl IntoId, netdev: impl Into<Netdev<'n>>) -> NetBackend {
+        self.part_netdev(Some(id.into_id()), netdev.into())
     }
 
     fn part_netdev(&mut self, id: Option<Id>, netdev: Netdev<'_>) -> NetBackend {
         let id = self.inner.part(Kind::Netdev, id, "a network back end", &mut |writer| netdev.write_opts(writer));
-        NetBackend::new(id, self.inner.tag())
+        NetBackend::issued(id, self.inner.tag())
     }
 
     /// Adds a source of random numbers, for one random number generator.
@@ -122,7 +340,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     pub fn rng_backend(&mut self, backend: RngRandom<'_>) -> RngBackend {
         let why = "a source of random numbers";
         let id = self.inner.part(Kind::Rng, None, why, &mut |writer| backend.write_opts(writer));
-        RngBackend::new(id, self.inner.tag())
+        RngBackend::issued(id, self.inner.tag())
     }
 
     /// Adds an I/O thread, for any number of block devices.
@@ -151,11 +369,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let mut vm = Vm::new(Q35::new(), Tcg::new(), Haswell::new(), mib!(64));
     /// assert_eq!(vm.iothread_as(id!("io")).id().as_str(), "io");
     /// ```
-    pub fn iothread_as(&mut self, id: Id) -> IoThread
+    pub fn iothread_as(&mut self, id: impl IntoId) -> IoThread
     where
         M: IoEventFd<A>,
     {
-        self.part_iothread(Some(id))
+        self.part_iothread(Some(id.into_id()))
     }
 
     /// Adds an I/O thread on any machine type under any accelerator, with the proof that QEMU is 10.0 or later: from there
@@ -169,14 +387,14 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     ///     let iothread = vm.iothread_since(id!("io"), proof);
     /// }
     /// ```
-    pub fn iothread_since(&mut self, id: Id, _proof: Since<10, 0>) -> IoThread {
-        self.part_iothread(Some(id))
+    pub fn iothread_since(&mut self, id: impl IntoId, _proof: Since<10, 0>) -> IoThread {
+        self.part_iothread(Some(id.into_id()))
     }
 
     fn part_iothread(&mut self, id: Option<Id>) -> IoThread {
         let object = IoThreadObject {};
         let id = self.inner.part(Kind::IoThread, id, "a thread for disk I/O", &mut |writer| object.write_opts(writer));
-        IoThread::new(id, self.inner.tag())
+        IoThread::issued(id, self.inner.tag())
     }
 
     /// Adds a device.
@@ -203,11 +421,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// vm.add_as(id!("balloon"), VirtioBalloon::new());
     /// assert!(vm.build().unwrap().to_string().contains("-device virtio-balloon-pci,id=balloon"));
     /// ```
-    pub fn add_as<D>(&mut self, id: Id, device: D) -> &mut Self
+    pub fn add_as<D>(&mut self, id: impl IntoId, device: D) -> &mut Self
     where
         D: Device + PlugsInto<M, D::Bus>,
     {
-        self.add_device(Some(id), &device);
+        self.add_device(Some(id.into_id()), &device);
         self
     }
 
@@ -275,14 +493,15 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// assert!(vm.build()?.to_string().contains("-qmp unix:/run/vm/qmp.sock,server=on,wait=off"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn qmp(&mut self, path: SocketPath<'_>) -> &mut Self {
+    pub fn qmp<'p>(&mut self, path: impl IntoSocketPath<'p>) -> &mut Self {
+        let path = path.into_socket_path();
         use std::os::unix::ffi::OsStrExt as _;
         if fits_qmp_shorthand(path.as_path()) {
             let path = path.as_path().as_os_str().as_bytes();
             self.inner.raw("-qmp", "control over a Unix socket", &[b"unix:", path, b",server=on,wait=off"]);
         } else {
             let chardev = self.chardev_as(crate::id!("qmp"), Socket::listen(path));
-            self.because("-chardev", || super::Reason::new("QMP's socket: its path does not fit `-qmp unix:`"));
+            self.because("-chardev", || Reason::new("QMP's socket: its path does not fit `-qmp unix:`"));
             self.inner.options("-mon", "control over a Unix socket", None, &mut |writer| {
                 writer.option(&Key::new("chardev"), &chardev);
                 writer.option(&Key::new("mode"), "control");
@@ -301,7 +520,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         self.inner.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
         let console = VirtConsole::new(port, chardev);
         self.inner.device(None, "virtconsole", false, false, &mut |writer| console.write_opts(writer));
-        self.because("-device", || super::Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
+        self.because("-device", || Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
         self.with_console()
     }
 
@@ -374,4 +593,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
 /// The number of the port behind `index` others: port 0 is the console's.
 fn port_number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX - 1) + 1
+}
+
+/// Whether a Unix socket's path can stand behind `-qmp unix:`, which has an implied first key: QEMU would take a path with
+/// `=` for a key and a value.
+fn fits_qmp_shorthand(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    !path.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b'=' | b','))
 }

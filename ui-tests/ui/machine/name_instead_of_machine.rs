@@ -1,5 +1,0 @@
-use qemu_dsl::prelude::*;
-
-fn main() {
-    let vm = Vm::new("q35", Tcg::new(), Haswell::new(), mib!(256));
-}
