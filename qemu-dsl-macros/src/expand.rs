@@ -8,6 +8,16 @@ use syn::{Generics, Type};
 use crate::attr::Version;
 use crate::model::{Field, FieldKind, Head, Item, Shape, Style, Variant};
 
+/// Keeps the library's own types out of the list of "other types that implement the trait", which would follow every message
+/// about a missing derive. Only there: under `no_implicit_prelude` the attribute does not resolve.
+fn quiet() -> TokenStream {
+    if std::env::var_os("CARGO_CRATE_NAME").is_some_and(|name| name == "qemu_dsl") {
+        quote!(#[diagnostic::do_not_recommend])
+    } else {
+        TokenStream::new()
+    }
+}
+
 pub(crate) fn expand(item: &Item) -> TokenStream {
     let body = match &item.shape {
         Shape::Broken => broken(item),
@@ -34,9 +44,10 @@ pub(crate) fn expand(item: &Item) -> TokenStream {
 fn broken(item: &Item) -> TokenStream {
     let ident = &item.ident;
     let (impl_generics, ty_generics, where_clause) = item.generics.split_for_impl();
+    let quiet = quiet();
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
+        #quiet
         impl #impl_generics __qemu_dsl::opts::QemuOpts for #ident #ty_generics #where_clause {
             const SCHEMA: &'static __qemu_dsl::opts::Schema =
                 &__qemu_dsl::opts::Schema { head: __qemu_dsl::opts::Head::None, fields: &[] };
@@ -58,9 +69,10 @@ fn device(item: &Item) -> TokenStream {
     let (ident, single) = (&item.ident, item.single);
     let generics = bounded(item, &quote!(__qemu_dsl::opts::OptField), &quote!(__qemu_dsl::opts::QemuOpts));
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
+    let quiet = quiet();
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
+        #quiet
         impl #impl_generics __qemu_dsl::device::Device for #ident #ty_generics #where_clause {
             type Bus = #bus;
             const NAME: &'static str = #name;
@@ -120,9 +132,10 @@ fn write_opts(item: &Item, shape: &Shape) -> TokenStream {
         }
         Shape::Value(_) | Shape::Broken => unreachable!("handled by the caller"),
     };
+    let quiet = quiet();
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
+        #quiet
         impl #impl_generics __qemu_dsl::opts::QemuOpts for #ident #ty_generics #where_clause {
             const SCHEMA: &'static __qemu_dsl::opts::Schema = &__qemu_dsl::opts::Schema { #schema };
 
@@ -171,9 +184,10 @@ fn read_opts(item: &Item, shape: &Shape) -> TokenStream {
         }
         Shape::Value(_) | Shape::Broken => unreachable!("handled by the caller"),
     };
+    let quiet = quiet();
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
+        #quiet
         impl #impl_generics __qemu_dsl::opts::ReadOpts for #ident #ty_generics #where_clause {
             fn read_from(
                 reader: &mut __qemu_dsl::opts::OptReader<'_>,
@@ -193,12 +207,13 @@ fn value(item: &Item, variants: &[Variant]) -> TokenStream {
     let bytes = names.iter().map(|name| proc_macro2::Literal::byte_string(name.as_bytes()));
     let idents = variants.iter().filter(|variant| variant.style == Style::Unit).map(|variant| &variant.ident);
     let expected = format!("`{}`", names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("`, `"));
+    let quiet = quiet();
     let read = if item.write_only {
         TokenStream::new()
     } else {
         quote! {
             #[automatically_derived]
-            #[diagnostic::do_not_recommend]
+            #quiet
             impl #impl_generics __qemu_dsl::opts::OptRead for #ident #ty_generics #where_clause {
                 fn read_value(text: &[u8]) -> ::core::result::Result<Self, __qemu_dsl::opts::ValueError> {
                     match text {
@@ -211,7 +226,7 @@ fn value(item: &Item, variants: &[Variant]) -> TokenStream {
     };
     quote! {
         #[automatically_derived]
-        #[diagnostic::do_not_recommend]
+        #quiet
         impl #impl_generics __qemu_dsl::opts::OptValue for #ident #ty_generics #where_clause {
             const TYPE: __qemu_dsl::opts::OptType = __qemu_dsl::opts::OptType::OneOf(&[#(#names),*]);
 

@@ -1,1 +1,128 @@
-//! x
+//! What the tests share: which QEMUs there are, where the guest is, how a command is judged, and a parser of option text
+//! that knows nothing of the library's serializer.
+
+pub mod parse;
+pub mod plans;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use qemu_dsl::accel::Architecture;
+use qemu_dsl::launch::{Launch, LaunchError};
+use qemu_dsl::qmp::Qmp;
+use qemu_dsl::{QemuCommand, QemuVersion};
+
+/// A QEMU that tests run.
+#[derive(Debug, Clone)]
+pub struct Qemu {
+    /// Its version, asked of the binary.
+    pub version: QemuVersion,
+    dir: Option<PathBuf>,
+}
+
+impl Qemu {
+    /// The emulator for an architecture.
+    pub fn binary(&self, arch: Architecture) -> OsString {
+        match &self.dir {
+            None => arch.qemu_binary().into(),
+            Some(dir) => dir.join(arch.qemu_binary()).into(),
+        }
+    }
+}
+
+/// The repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// The QEMUs to test with: the one from `PATH`, and with `QEMU_DSL_ALL_QEMUS` those that `scripts/setup qemus` made.
+///
+/// # Panics
+///
+/// Where there is none: tests that need QEMU do not pass without.
+pub fn qemus() -> Vec<Qemu> {
+    let mut dirs = vec![None];
+    if std::env::var_os("QEMU_DSL_ALL_QEMUS").is_some() {
+        for version in ["5.2", "7.2", "10.0", "11.1"] {
+            let dir = root().join("target/qemus").join(version).join("bin");
+            assert!(dir.is_dir(), "{} is missing: run scripts/setup qemus", dir.display());
+            dirs.push(Some(dir));
+        }
+    }
+    let mut qemus: Vec<Qemu> = Vec::new();
+    for dir in dirs {
+        let mut qemu = Qemu { version: QemuVersion::new(0, 0, 0), dir };
+        qemu.version = version(&qemu.binary(Architecture::X86_64));
+        if !qemus.iter().any(|known| known.version == qemu.version) {
+            qemus.push(qemu);
+        }
+    }
+    qemus
+}
+
+fn version(binary: &OsString) -> QemuVersion {
+    let output = std::process::Command::new(binary).arg("--version").output();
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}; run scripts/setup qemu", binary.display()));
+    let text = String::from_utf8(output.stdout).expect("QEMU's version is text");
+    let number = text.strip_prefix("QEMU emulator version ").and_then(|text| text.split_whitespace().next());
+    let parts: Vec<u16> = number.into_iter().flat_map(|text| text.split('.')).filter_map(|part| part.parse().ok()).collect();
+    match parts[..] {
+        [major, minor, micro] => QemuVersion::new(major, minor, micro),
+        _ => panic!("`{text}` names no version"),
+    }
+}
+
+/// The directory of the test guest's kernels and disks.
+///
+/// # Panics
+///
+/// Where it is not there.
+pub fn guest_dir() -> PathBuf {
+    let dir = root().join("target/guest");
+    assert!(dir.join("vmlinuz-x86_64").is_file(), "{} has no guest: run scripts/setup guest", dir.display());
+    dir
+}
+
+/// What QEMU did with a command that has QMP at `qmp`, stopped before the guest's first instruction.
+#[derive(Debug)]
+pub enum Judged {
+    /// It started; this is what it said on standard error all the same.
+    Accepted {
+        /// Its standard error.
+        stderr: String,
+    },
+    /// It ended by itself.
+    Rejected {
+        /// Its standard error.
+        stderr: String,
+    },
+}
+
+/// Starts a command with `-S`, and ends it over QMP.
+///
+/// # Panics
+///
+/// When QEMU neither starts nor ends.
+pub fn judge(command: &QemuCommand, qmp: &Path) -> Judged {
+    judge_with(command, qmp, |_| ())
+}
+
+/// The same, asking QEMU something before it ends.
+///
+/// # Panics
+///
+/// As [`judge`].
+pub fn judge_with(command: &QemuCommand, qmp: &Path, ask: impl FnOnce(&mut Qmp)) -> Judged {
+    let mut stopped = command.clone();
+    stopped.arg("-S").expect("-S is a fine argument");
+    let machine = Launch::new(&stopped).start().expect("QEMU can be started");
+    match machine.qmp(qmp, Instant::now() + Duration::from_secs(30)) {
+        Ok(mut session) => {
+            ask(&mut session);
+            Judged::Accepted { stderr: machine.end(Some(session)).stderr }
+        }
+        Err(LaunchError::Exited { stderr, .. }) => Judged::Rejected { stderr },
+        Err(error) => panic!("{error}\n{command}"),
+    }
+}

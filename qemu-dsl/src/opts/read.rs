@@ -320,7 +320,7 @@ fn closest(key: &str, schema: &'static Schema) -> Option<&'static str> {
     fields
         .map(|field| (distance(key.as_bytes(), field.key.name.as_bytes()), field.key.name))
         .min()
-        .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(2) && *distance < name.len())
         .map(|(_, name)| name)
 }
 
