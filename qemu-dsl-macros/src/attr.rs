@@ -57,26 +57,24 @@ pub(crate) enum Place {
 impl ContainerAttrs {
     pub(crate) fn read(cx: &Ctxt, attrs: &[Attribute]) -> Self {
         let mut out = Self::default();
-        each(cx, attrs, |key, meta| {
-            match key {
-                "device" => set(cx, &meta, &mut out.device, |m| text(m)),
-                "implied" => set(cx, &meta, &mut out.implied, |m| text(m)),
-                "virtio" => set(cx, &meta, &mut out.virtio, |m| Ok(span(m))),
-                "bus" => set(cx, &meta, &mut out.bus, |m| m.value()?.parse()),
-                "tag" => set(cx, &meta, &mut out.tag, |m| text(m)),
-                "value" => set(cx, &meta, &mut out.value, |m| Ok(span(m))),
-                "single" => {
-                    out.single = true;
-                    Ok(())
-                }
-                "write_only" => {
-                    out.write_only = true;
-                    Ok(())
-                }
-                "rename_all" => set(cx, &meta, &mut out.rename_all, case),
-                "crate" => set(cx, &meta, &mut out.krate, |m| m.value()?.parse()),
-                _ => unknown(cx, key, &meta, CONTAINER, &[("field", FIELD)]),
+        each(cx, attrs, |key, meta| match key {
+            "device" => set(cx, &meta, &mut out.device, text),
+            "implied" => set(cx, &meta, &mut out.implied, text),
+            "virtio" => set(cx, &meta, &mut out.virtio, |m| Ok(span(m))),
+            "bus" => set(cx, &meta, &mut out.bus, |m| m.value()?.parse()),
+            "tag" => set(cx, &meta, &mut out.tag, text),
+            "value" => set(cx, &meta, &mut out.value, |m| Ok(span(m))),
+            "single" => {
+                out.single = true;
+                Ok(())
             }
+            "write_only" => {
+                out.write_only = true;
+                Ok(())
+            }
+            "rename_all" => set(cx, &meta, &mut out.rename_all, case),
+            "crate" => set(cx, &meta, &mut out.krate, |m| m.value()?.parse()),
+            _ => unknown(cx, key, &meta, CONTAINER, &[("field", FIELD)]),
         });
         out
     }
@@ -86,18 +84,16 @@ impl FieldAttrs {
     pub(crate) fn read(cx: &Ctxt, attrs: &[Attribute], place: Place) -> Self {
         let mut out = Self::default();
         each(cx, attrs, |key, meta| match (place, key) {
-            (_, "rename") => set(cx, &meta, &mut out.rename, |m| text(m)),
+            (_, "rename") => set(cx, &meta, &mut out.rename, text),
             (Place::Variant, "rename_all") => set(cx, &meta, &mut out.rename_all, case),
-            (Place::Field, "prefix") => set(cx, &meta, &mut out.prefix, |m| text(m)),
+            (Place::Field, "prefix") => set(cx, &meta, &mut out.prefix, text),
             (Place::Field, "flatten") => set(cx, &meta, &mut out.flatten, |m| Ok(span(m))),
             (Place::Field, "skip") => set(cx, &meta, &mut out.skip, |m| Ok(span(m))),
             (Place::Field, "skip_if") => set(cx, &meta, &mut out.skip_if, path),
             (Place::Field, "since") => set(cx, &meta, &mut out.since, version),
             (Place::Field, "until") => set(cx, &meta, &mut out.until, version),
             (Place::Field, _) => unknown(cx, key, &meta, FIELD, &[("struct or enum", CONTAINER)]),
-            (Place::Variant, _) => {
-                unknown(cx, key, &meta, VARIANT, &[("field", FIELD), ("struct or enum", CONTAINER)])
-            }
+            (Place::Variant, _) => unknown(cx, key, &meta, VARIANT, &[("field", FIELD), ("struct or enum", CONTAINER)]),
         });
         out
     }

@@ -102,10 +102,7 @@ fn write_opts(item: &Item, shape: &Shape) -> TokenStream {
                 Head::Virtio(name) => quote!(Virtio(#name)),
             };
             let (schemas, writes) = (field_schemas(fields), fields.iter().map(write_field));
-            (
-                quote!(head: __qemu_dsl::opts::Head::#head, fields: #schemas),
-                quote!(#(#bind)* #head_write #(#writes)*),
-            )
+            (quote!(head: __qemu_dsl::opts::Head::#head, fields: #schemas), quote!(#(#bind)* #head_write #(#writes)*))
         }
         Shape::Enum { tag, variants } => {
             let schemas = variants.iter().map(|Variant { name, doc, fields, .. }| {
@@ -309,9 +306,10 @@ fn key(name: &str, since: Option<&Version>, until: Option<&Version>) -> TokenStr
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {
-    match value {
-        Some(value) => quote!(::core::option::Option::Some(#value)),
-        None => quote!(::core::option::Option::None),
+    if let Some(value) = value {
+        quote!(::core::option::Option::Some(#value))
+    } else {
+        quote!(::core::option::Option::None)
     }
 }
 

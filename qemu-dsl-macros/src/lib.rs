@@ -1,7 +1,7 @@
 //! The derive macro of [`qemu-dsl`](https://docs.rs/qemu-dsl). Use it through `qemu_dsl::opts::QemuOpts`.
 //!
-//! The way of an item: [`attr`] reads its attributes, [`model`] finds out what they mean and collects every mistake in a
-//! [`ctxt::Ctxt`], [`expand`] writes the impls. After mistakes the impls are still written, so that one mistake gives
+//! The way of an item: `attr` reads its attributes, `model` finds out what they mean and collects every mistake in a
+//! `ctxt::Ctxt`, `expand` writes the impls. After mistakes the impls are still written, so that one mistake gives
 //! one error.
 
 mod attr;

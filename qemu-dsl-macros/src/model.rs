@@ -26,8 +26,14 @@ pub(crate) struct Item {
 }
 
 pub(crate) enum Shape {
-    Struct { head: Head, fields: Vec<Field> },
-    Enum { tag: Option<String>, variants: Vec<Variant> },
+    Struct {
+        head: Head,
+        fields: Vec<Field>,
+    },
+    Enum {
+        tag: Option<String>,
+        variants: Vec<Variant>,
+    },
     /// An enum of words that is an option's value.
     Value(Vec<Variant>),
     /// Nothing that options could be made of; the mistake is reported.

@@ -51,7 +51,9 @@ fn capitalized(word: &str) -> String {
 /// `; did you mean ...?` when one of `known` is near to `word`, else the list of all.
 pub(crate) fn suggest(word: &str, known: &[&str]) -> String {
     match known.iter().map(|name| (distance(word, name), name)).min() {
-        Some((distance, name)) if distance <= (name.len() / 3).max(2) && distance < name.len() => format!("; did you mean `{name}`?"),
+        Some((distance, name)) if distance <= (name.len() / 3).max(2) && distance < name.len() => {
+            format!("; did you mean `{name}`?")
+        }
         _ => format!("; there are `{}`", known.join("`, `")),
     }
 }

@@ -1,7 +1,7 @@
 //! CPU models, `-cpu`, and the accelerators that each works with.
 
-use crate::accel::{Accelerator, AnyAccel, Hvf, Kvm, Tcg, X86_64};
 use crate::accel::{Aarch64, Arch};
+use crate::accel::{Accelerator, AnyAccel, Hvf, Kvm, Tcg, X86_64};
 use crate::machine::{MachineType, OfArch};
 use crate::opts::{Head, OptWriter, QemuOpts, Schema};
 

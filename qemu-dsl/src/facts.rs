@@ -1,7 +1,9 @@
 //! [`HostFacts`]: what a host can do, as plain data, and the proofs that follow from it.
 
 use crate::QemuVersion;
-use crate::accel::{Aarch64, AnyAccel, Arch, Architecture, Hvf, IoUring, Kvm, LinuxHost, Proof as _, Tcg, TscDeadline, X86_64};
+use crate::accel::{
+    Aarch64, AnyAccel, Arch, Architecture, Hvf, IoUring, Kvm, LinuxHost, Proof as _, Tcg, TscDeadline, X86_64,
+};
 
 /// What a host can do. `host::probe` finds it out; facts can also come from elsewhere, to plan for another host.
 ///
@@ -22,7 +24,7 @@ pub struct HostFacts {
     pub os: Os,
     /// How guest code can run.
     pub accel: Acceleration,
-    /// Whether the processor has a TSC deadline timer; x86_64 only.
+    /// Whether the processor has a TSC deadline timer; `x86_64` only.
     pub tsc_deadline: bool,
     /// Whether kernel and QEMU binary can do `io_uring`; Linux only.
     pub io_uring: bool,
@@ -99,7 +101,9 @@ pub enum FactsError {
         os: Os,
     },
     /// No QEMU has this version.
-    #[error("the facts say `qemu_version` is {version}, and versions start at 0.1: correct it, or use null for unknown")]
+    #[error(
+        "the facts say `qemu_version` is {version}, and versions start at 0.1: correct it, or use null for unknown"
+    )]
     Version {
         /// The version.
         version: QemuVersion,

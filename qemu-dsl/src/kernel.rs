@@ -25,7 +25,7 @@ pub struct Kernel<'a> {
 }
 
 impl<'a> Kernel<'a> {
-    /// The kernel image at `image`: a bzImage or PVH vmlinux on x86_64, an Image on aarch64.
+    /// The kernel image at `image`: a bzImage or PVH vmlinux on `x86_64`, an Image on aarch64.
     pub fn new(image: &'a (impl AsRef<Path> + ?Sized)) -> Self {
         Self { image: image.as_ref(), initrd: None, cmdline: None }
     }
@@ -70,9 +70,9 @@ impl MmioDiscovery {
     /// What the text of a kernel's `.config` says.
     pub fn from_config(config: &str) -> Self {
         let is_set = |name: &str| {
-            config.lines().any(|line| {
-                line.strip_prefix(name).is_some_and(|value| matches!(value.trim_end(), "=y" | "=m"))
-            })
+            config
+                .lines()
+                .any(|line| line.strip_prefix(name).is_some_and(|value| matches!(value.trim_end(), "=y" | "=m")))
         };
         if !config.lines().any(|line| line.starts_with("CONFIG_") || line.starts_with("# CONFIG_")) {
             Self::Unknown

@@ -1,4 +1,42 @@
-//! t
+//! Typed QEMU: a virtual machine that cannot work does not compile.
+//!
+//! ```
+//! use qemu_dsl::prelude::*;
+//!
+//! let mut vm = Vm::new(Microvm::new(), Tcg::new(), Haswell::new(), mib!(256));
+//! vm.kernel(Kernel::new("vmlinuz").initrd("initramfs").cmdline("root=/dev/vda ro"));
+//! let disk = vm.drive(Drive::new("root.qcow2", Format::Qcow2));
+//! vm.add(VirtioBlk::new(disk));
+//! let (console, [agent]) = vm.virtio_serial();
+//! let socket = vm.chardev(Socket::listen(SocketPath::new("agent.sock")?));
+//! vm.add(VirtSerialPort::new(agent, socket).name("org.example.agent"));
+//! let stdio = vm.chardev(Stdio::new());
+//! let command = vm.virtconsole(console, stdio).build()?;
+//! assert!(command.to_string().contains("-append 'console=hvc0 root=/dev/vda ro'"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A PCI device on a machine without PCI, a second console, a disk given to two devices, `-cpu host` under emulation, an option
+//! that the host or the binary cannot do: none of these compiles, and the message says what to do.
+//!
+//! # Where things are
+//!
+//! Ground floor first; nothing uses what stands above it.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`opts`] | QEMU's option syntax: the derive, writing, reading back, the schema |
+//! | [`QemuCommand`] | the finished command line |
+//! | [`accel`], [`bus`], [`machine`], [`cpu`] | accelerators, buses, machine types, CPU models, and which go together |
+//! | [`backend`], [`device`], [`kernel`] | what a VM is made of |
+//! | [`vm`] | [`Vm`], the builder |
+//! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
+//! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
+//! | `host` | the probes; feature `host` |
+//! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
+//!
+//! Without the feature `host` (it is a default) the crate touches nothing: a command is a pure function of a definition and
+//! facts.
 extern crate self as qemu_dsl;
 
 mod command;

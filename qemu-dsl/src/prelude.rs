@@ -13,5 +13,5 @@ pub use crate::kernel::Kernel;
 pub use crate::machine::{Microvm, Pc, Q35, Virt, VirtPcie};
 pub use crate::opts::{Id, QemuOpts, Size};
 pub use crate::seccomp::Seccomp;
-pub use crate::vm::{Memory, Reason, Smp, Vm};
+pub use crate::vm::{AnyVm, Memory, Reason, Smp, Vm};
 pub use crate::{id, mib};

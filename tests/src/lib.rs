@@ -66,7 +66,8 @@ fn version(binary: &OsString) -> QemuVersion {
     let output = output.unwrap_or_else(|error| panic!("{}: {error}; run scripts/setup qemu", binary.display()));
     let text = String::from_utf8(output.stdout).expect("QEMU's version is text");
     let number = text.strip_prefix("QEMU emulator version ").and_then(|text| text.split_whitespace().next());
-    let parts: Vec<u16> = number.into_iter().flat_map(|text| text.split('.')).filter_map(|part| part.parse().ok()).collect();
+    let parts: Vec<u16> =
+        number.into_iter().flat_map(|text| text.split('.')).filter_map(|part| part.parse().ok()).collect();
     match parts[..] {
         [major, minor, micro] => QemuVersion::new(major, minor, micro),
         _ => panic!("`{text}` names no version"),

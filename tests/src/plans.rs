@@ -10,7 +10,16 @@ use qemu_dsl::{HostFacts, QemuVersion};
 
 /// Facts of a host without anything.
 pub fn bare(arch: Architecture, os: Os, accel: Acceleration) -> HostFacts {
-    HostFacts { arch, os, accel, tsc_deadline: false, io_uring: false, unshare: false, qemu_version: None, seccomp: false }
+    HostFacts {
+        arch,
+        os,
+        accel,
+        tsc_deadline: false,
+        io_uring: false,
+        unshare: false,
+        qemu_version: None,
+        seccomp: false,
+    }
 }
 
 /// All hosts: each architecture, system and accelerator that go together, with each fact on and off.
@@ -48,7 +57,8 @@ pub fn configs(dir: &Path, kernel_dir: &Path) -> Vec<SandboxConfig> {
     let base = SandboxConfig::new("vm-1", dir, kernel_dir).expect("the directory fits");
     let mut configs = Vec::new();
     for (allow, expose) in [(false, false), (false, true), (true, true), (true, false)] {
-        for kernel in [MmioDiscovery::CommandLine, MmioDiscovery::AcpiOnly, MmioDiscovery::None, MmioDiscovery::Unknown] {
+        for kernel in [MmioDiscovery::CommandLine, MmioDiscovery::AcpiOnly, MmioDiscovery::None, MmioDiscovery::Unknown]
+        {
             for profile in [Profile::Standard, Profile::Fast] {
                 let config = base.clone().allow_network(allow).kernel_mmio(kernel).profile(profile);
                 configs.push(config.expose(expose.then_some(port)).expect("one port"));

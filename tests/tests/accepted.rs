@@ -13,7 +13,10 @@ use tests::{Judged, Qemu, guest_dir, judge, qemus};
 /// What QEMU may say, and why that is no fault of a plan.
 const EXPECTED_ON_STDERR: &[(&str, &str)] = &[
     // A vCPU that TCG emulates has the features that TCG has, whatever the model's name promises.
-    ("warning: TCG doesn't support requested feature", "Haswell has TSC deadline and others, which TCG does not emulate"),
+    (
+        "warning: TCG doesn't support requested feature",
+        "Haswell has TSC deadline and others, which TCG does not emulate",
+    ),
 ];
 
 /// The plan's command with a binary of the test's, and without what this machine cannot do: another accelerator stands in
@@ -132,5 +135,7 @@ fn the_stand_in_replaces_the_accelerator_alone() {
     let plan = plan(&config, &facts).unwrap();
     assert_eq!((facts.os, facts.accel), (Os::Linux, Acceleration::Kvm));
     let command = startable(&plan, qemu, Architecture::X86_64).to_string();
-    assert!(command.contains("-accel tcg -cpu max -machine microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off"));
+    assert!(
+        command.contains("-accel tcg -cpu max -machine microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off")
+    );
 }

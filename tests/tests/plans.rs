@@ -42,14 +42,54 @@ fn the_table() {
     let tcg = "tcg,thread=single,tb-size=256";
     let uart = "chardev:virtiocon0";
     for (facts, accel, cpu, machine, suffix, console, serial) in [
-        (tsc(bare(X86_64, Linux, Kvm)), "kvm", "host", format!("{microvm},pit=off,pic=off,rtc=off,isa-serial=off,{no_core}"), "device", "hvc0", "none"),
-        (bare(X86_64, Linux, Kvm), "kvm", "host", format!("{microvm},isa-serial=off,{no_core}"), "device", "hvc0", "none"),
-        (tsc(bare(X86_64, Macos, Hvf)), "hvf", "host", format!("{microvm},pit=off,pic=off,rtc=off,isa-serial=off,mem-merge=off"), "device", "hvc0", "none"),
-        (bare(X86_64, Macos, Hvf), "hvf", "host", format!("{microvm},isa-serial=off,mem-merge=off"), "device", "hvc0", "none"),
+        (
+            tsc(bare(X86_64, Linux, Kvm)),
+            "kvm",
+            "host",
+            format!("{microvm},pit=off,pic=off,rtc=off,isa-serial=off,{no_core}"),
+            "device",
+            "hvc0",
+            "none",
+        ),
+        (
+            bare(X86_64, Linux, Kvm),
+            "kvm",
+            "host",
+            format!("{microvm},isa-serial=off,{no_core}"),
+            "device",
+            "hvc0",
+            "none",
+        ),
+        (
+            tsc(bare(X86_64, Macos, Hvf)),
+            "hvf",
+            "host",
+            format!("{microvm},pit=off,pic=off,rtc=off,isa-serial=off,mem-merge=off"),
+            "device",
+            "hvc0",
+            "none",
+        ),
+        (
+            bare(X86_64, Macos, Hvf),
+            "hvf",
+            "host",
+            format!("{microvm},isa-serial=off,mem-merge=off"),
+            "device",
+            "hvc0",
+            "none",
+        ),
         (tsc(bare(X86_64, Linux, Tcg)), tcg, "Haswell", format!("pc,{no_core}"), "pci", "ttyS0", uart),
         (bare(X86_64, Macos, Tcg), tcg, "Haswell", "pc,mem-merge=off".to_owned(), "pci", "ttyS0", uart),
         (bare(Aarch64, Linux, Kvm), "kvm", "host", format!("{virt},dump-guest-core=off"), "device", "ttyAMA0", uart),
-        (bare(Aarch64, Linux, Tcg), tcg, "cortex-a57", format!("{virt},dump-guest-core=off"), "device", "ttyAMA0", uart),
+        (
+            bare(Aarch64, Linux, Tcg),
+            tcg,
+            "cortex-a57",
+            format!("{virt},dump-guest-core=off"),
+            "device",
+            "ttyAMA0",
+            uart,
+        ),
         (bare(Aarch64, Macos, Hvf), "hvf", "host", virt.to_owned(), "device", "ttyAMA0", uart),
         (bare(Aarch64, Macos, Tcg), tcg, "cortex-a57", virt.to_owned(), "device", "ttyAMA0", uart),
     ] {
@@ -87,7 +127,10 @@ fn what_every_plan_has() {
         ];
         assert_eq!(values(&argv, "-chardev"), chardevs);
         let port = |nr: &str| {
-            values(&argv, "-device").iter().map(|value| parse(value.as_bytes())).find(|parsed| parsed.get("nr").as_deref() == Some(nr))
+            values(&argv, "-device")
+                .iter()
+                .map(|value| parse(value.as_bytes()))
+                .find(|parsed| parsed.get("nr").as_deref() == Some(nr))
         };
         assert_eq!(port("1").unwrap().get("name").unwrap(), "org.dualeai.cmd");
         assert_eq!(port("2").unwrap().get("name").unwrap(), "org.dualeai.event");
@@ -104,7 +147,10 @@ fn what_every_plan_has() {
         let seccomp = values(&argv, "-sandbox");
         let strict = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
         assert_eq!(seccomp, if facts.os == Linux && facts.seccomp { vec![strict] } else { vec![] }, "{facts:?}");
-        assert!(values(&argv, "-netdev").is_empty() && !argv.concat().contains("virtio-net"), "no NIC without a network");
+        assert!(
+            values(&argv, "-netdev").is_empty() && !argv.concat().contains("virtio-net"),
+            "no NIC without a network"
+        );
     }
 }
 
@@ -117,7 +163,10 @@ fn the_kernel_command_line() {
     let arm = bare(Aarch64, Linux, Tcg);
     assert_eq!(append(&config(), ALL), format!("console=hvc0 {common} init.balloon=1 tsc=reliable"));
     assert_eq!(append(&config(), arm.clone()), format!("console=ttyAMA0 {common} init.balloon=1"));
-    assert_eq!(append(&config().allow_network(true), arm), format!("console=ttyAMA0 {common} init.net=1 init.balloon=1"));
+    assert_eq!(
+        append(&config().allow_network(true), arm),
+        format!("console=ttyAMA0 {common} init.net=1 init.balloon=1")
+    );
 }
 
 #[test]
@@ -183,9 +232,12 @@ fn the_network_by_version() {
 #[test]
 fn the_three_network_modes() {
     let port = ExposedPort { internal: 80, external: 8080 };
-    for (allow, ports, net, own_network) in
-        [(false, vec![], false, true), (false, vec![port], true, true), (true, vec![port], true, false), (true, vec![], true, false)]
-    {
+    for (allow, ports, net, own_network) in [
+        (false, vec![], false, true),
+        (false, vec![port], true, true),
+        (true, vec![port], true, false),
+        (true, vec![], true, false),
+    ] {
         let config = config().allow_network(allow).expose(ports).unwrap();
         let argv = argv(&config, &ALL);
         assert_eq!(values(&argv, "-netdev").len(), usize::from(net));
@@ -209,7 +261,10 @@ fn the_wrappers() {
     assert_eq!(start(&config(), &ALL), format!("{unshare} qemu-system-x86_64"));
     assert_eq!(start(&user, &bare), format!("{sudo} qemu-system-x86_64"));
     assert_eq!(start(&user, &ALL), format!("{unshare} {sudo} qemu-system-x86_64"));
-    assert_eq!(start(&config().allow_network(true), &ALL), format!("{} qemu-system-x86_64", unshare.replace("--net ", "")));
+    assert_eq!(
+        start(&config().allow_network(true), &ALL),
+        format!("{} qemu-system-x86_64", unshare.replace("--net ", ""))
+    );
     let mac = HostFacts { os: Macos, accel: Hvf, ..ALL };
     assert_eq!(start(&config().qemu("/opt/my qemu").unwrap(), &mac), "/opt/my qemu");
 }
@@ -242,7 +297,11 @@ fn emulation_and_the_fast_profile() {
     let fast = config().profile(Profile::Fast).kernel_mmio(MmioDiscovery::CommandLine).force_emulation(true);
     let fast_argv = argv(&fast, &ALL);
     assert!(one(&fast_argv, "-machine").starts_with("microvm,acpi=off,x-option-roms=off,isa-serial=off"));
-    assert_eq!(values(&fast_argv, "-device").len(), values(&forced, "-device").len() + 1, "the console is a device now");
+    assert_eq!(
+        values(&fast_argv, "-device").len(),
+        values(&forced, "-device").len() + 1,
+        "the console is a device now"
+    );
     let unknown = fast.kernel_mmio(MmioDiscovery::Unknown);
     assert_eq!(argv(&unknown, &ALL), forced, "nothing is known to be faster");
     assert!(plan(&unknown, &ALL).unwrap().remark().is_some());
@@ -281,7 +340,10 @@ fn paths_are_escaped_where_qemu_splits_and_nowhere_else() {
     // `-qmp unix:/run/a,b=c` would be read as a key and a value.
     assert!(values(&argv, "-qmp").is_empty());
     assert_eq!(one(&argv, "-mon"), "chardev=qmp,mode=control");
-    let qmp = values(&argv, "-chardev").into_iter().map(|value| parse(value.as_bytes())).find(|p| p.get("id").as_deref() == Some("qmp"));
+    let qmp = values(&argv, "-chardev")
+        .into_iter()
+        .map(|value| parse(value.as_bytes()))
+        .find(|p| p.get("id").as_deref() == Some("qmp"));
     assert_eq!(qmp.unwrap().get("path").unwrap(), "/run/a,b=c d/qmp.sock");
 }
 

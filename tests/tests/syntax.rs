@@ -55,7 +55,8 @@ fn os_text() -> impl Strategy<Value = OsString> {
 fn thing() -> impl Strategy<Value = Thing> {
     let addr = prop_oneof![
         os_text().prop_map(|path| Addr::Unix { path: path.into() }),
-        (text(), any::<u16>()).prop_map(|(host, port)| Addr::Inet { host: String::from_utf8_lossy(&host).into_owned(), port }),
+        (text(), any::<u16>())
+            .prop_map(|(host, port)| Addr::Inet { host: String::from_utf8_lossy(&host).into_owned(), port }),
         Just(Addr::None),
     ];
     let numbers = (proptest::option::of(any::<u64>()), any::<i32>(), any::<u64>(), proptest::option::of(any::<u32>()));
@@ -142,11 +143,11 @@ fn mistakes_in_text_are_named_with_their_place() {
         "the option `on-fire` at byte 21 has the value `maybe`: expected `on` or `off`"
     );
     let good = "thing,path=x,on-fire=on,offset=1,size=1M,addr.type=none,kind=io-uring";
+    assert_eq!(read(&format!("{good},cuont=1")), "there is no option `cuont` (at byte 70); did you mean `count`?");
     assert_eq!(
-        read(&format!("{good},cuont=1")),
-        "there is no option `cuont` (at byte 70); did you mean `count`?"
+        read(&good.replace("none", "tcp")),
+        "the text starts with `tcp`, and `unix`, `inet`, `none` was expected"
     );
-    assert_eq!(read(&good.replace("none", "tcp")), "the text starts with `tcp`, and `unix`, `inet`, `none` was expected");
 }
 
 #[test]

@@ -12,7 +12,9 @@ fn misuses_fail_to_compile_and_say_why() {
     let cases = if compiler_is_pinned() {
         cases.to_owned()
     } else {
-        eprintln!("\nNOT COMPARED: this is another compiler than the pinned one; the cases must fail, whatever it says\n");
+        eprintln!(
+            "\nNOT COMPARED: this is another compiler than the pinned one; the cases must fail, whatever it says\n"
+        );
         without_messages(cases)
     };
     let tests = trybuild::TestCases::new();

@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     pub(crate) kernel_dir: PathBuf,
 
     /// The guest's memory in MiB: 128 to 2048
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    #[arg(long, value_name = "MIB", default_value_t = 256, allow_negative_numbers = true)]
     pub(crate) memory: u32,
 
     /// Lets the guest reach what the host reaches

@@ -78,12 +78,11 @@ fn read_facts(path: &Path, emulate: bool) -> Result<HostFacts, InputError> {
 
 /// Where a work directory would be: nothing is made.
 pub(crate) fn planned_dir(cli: &Cli) -> Result<PathBuf, InputError> {
-    match &cli.dir {
-        Some(dir) => Ok(dir.clone()),
-        None => {
-            let id: VmId = cli.vm_id.parse()?;
-            Ok(work_parent().join(format!("vm-{}-XXXXXX", id.short())))
-        }
+    if let Some(dir) = &cli.dir {
+        Ok(dir.clone())
+    } else {
+        let id: VmId = cli.vm_id.parse()?;
+        Ok(work_parent().join(format!("vm-{}-XXXXXX", id.short())))
     }
 }
 

@@ -75,12 +75,7 @@ pub(crate) fn run(cli: &Cli, facts: &Facts) -> Result<(), RunError> {
     if ended.processes_left > 0 { Err(RunError::Left(ended.processes_left)) } else { Ok(()) }
 }
 
-fn boot(
-    cli: &Cli,
-    config: &SandboxConfig,
-    plan: &Plan,
-    interrupts: &Interrupts,
-) -> Result<(Answer, Ended), RunError> {
+fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts) -> Result<(Answer, Ended), RunError> {
     let deadline = Instant::now() + Duration::from_secs(cli.timeout);
     let paths = config.paths();
     let mut machine = Launch::new(plan.command()).console_log(&paths.console_log).tap(console::show).start()?;
@@ -164,9 +159,8 @@ fn check_files(cli: &Cli, config: &SandboxConfig, facts: &Facts) -> Result<(), I
 }
 
 fn readable(what: &'static str, path: &Path, remedy: &'static str) -> Result<(), InputError> {
-    let opened = File::open(path).and_then(|file| match file.metadata()?.is_file() {
-        true => Ok(()),
-        false => Err(std::io::Error::other("it is not a file")),
+    let opened = File::open(path).and_then(|file| {
+        if file.metadata()?.is_file() { Ok(()) } else { Err(std::io::Error::other("it is not a file")) }
     });
     opened.map_err(|source| InputError::File { what, path: path.display().to_string(), source, remedy })
 }
@@ -177,9 +171,10 @@ fn make_overlay(base: &Path, overlay: &Path) -> Result<(), InputError> {
     let base = std::fs::canonicalize(base).map_err(failed)?;
     let mut command = Command::new("qemu-img");
     command.args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]).arg(base).arg(overlay);
-    let output = command.stdin(Stdio::null()).output().map_err(|error| {
-        InputError::Overlay(format!("`qemu-img` cannot be started: {error}; install qemu-utils"))
-    })?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| InputError::Overlay(format!("`qemu-img` cannot be started: {error}; install qemu-utils")))?;
     if output.status.success() {
         Ok(())
     } else {

@@ -14,7 +14,9 @@ mod net;
 mod object;
 
 pub use block::{Aio, BlockNode, Cache, Discard, Drive, ErrorPolicy, Format, WriteErrorPolicy, ZeroWrites};
-pub use chardev::{Chardev, ChardevBackend, IntoSocketPath, LogFile, NullChardev, Socket, SocketPath, SocketPathError, Stdio};
+pub use chardev::{
+    Chardev, ChardevBackend, IntoSocketPath, LogFile, NullChardev, Socket, SocketPath, SocketPathError, Stdio,
+};
 pub use net::{NetBackend, Netdev, Reconnect, SocketAddress, StreamNetdev, UserNetdev};
 pub(crate) use object::IoThreadObject;
 pub use object::{IoThread, RngBackend, RngRandom};

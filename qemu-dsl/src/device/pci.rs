@@ -5,7 +5,7 @@ use crate::bus::Pci;
 use crate::opts::QemuOpts;
 use crate::setters::setters;
 
-/// An NVMe controller with one namespace: `nvme`. Linux calls the first one `/dev/nvme0n1`.
+/// An `NVMe` controller with one namespace: `nvme`. Linux calls the first one `/dev/nvme0n1`.
 ///
 /// ```
 /// use qemu_dsl::prelude::*;
@@ -19,7 +19,7 @@ use crate::setters::setters;
 pub struct Nvme {
     /// The disk image.
     drive: BlockNode,
-    /// The serial number, which an NVMe controller must have; at most 20 bytes.
+    /// The serial number, which an `NVMe` controller must have; at most 20 bytes.
     serial: String,
 }
 

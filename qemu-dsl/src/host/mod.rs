@@ -23,6 +23,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+pub use kvm::run_test_guest;
 pub use qemu::{QemuInfo, QemuProbeError};
 
 use crate::accel::Architecture;
@@ -161,13 +162,12 @@ pub fn probe(options: &ProbeOptions) -> Result<Arc<Probed>, ProbeError> {
     static CACHE: Mutex<Vec<(ProbeOptions, Cell)>> = Mutex::new(Vec::new());
     let cell = {
         let mut cache = CACHE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match cache.iter().find(|(known, _)| known == options) {
-            Some((_, cell)) => Arc::clone(cell),
-            None => {
-                let cell = Cell::default();
-                cache.push((options.clone(), Arc::clone(&cell)));
-                cell
-            }
+        if let Some((_, cell)) = cache.iter().find(|(known, _)| known == options) {
+            Arc::clone(cell)
+        } else {
+            let cell = Cell::default();
+            cache.push((options.clone(), Arc::clone(&cell)));
+            cell
         }
     };
     cell.get_or_init(|| probe_now(options).map(Arc::new)).clone()
@@ -281,9 +281,10 @@ fn tsc_deadline(os: Os, arch: Architecture) -> Verdict {
         Os::Linux => match std::fs::read_to_string("/proc/cpuinfo") {
             Ok(text) => {
                 let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
-                match flags.split_ascii_whitespace().any(|flag| flag == FLAG) {
-                    true => Verdict::yes(QUESTION, format!("{FLAG} is among the flags in /proc/cpuinfo")),
-                    false => Verdict::no(QUESTION, format!("{FLAG} is not among the flags in /proc/cpuinfo")),
+                if flags.split_ascii_whitespace().any(|flag| flag == FLAG) {
+                    Verdict::yes(QUESTION, format!("{FLAG} is among the flags in /proc/cpuinfo"))
+                } else {
+                    Verdict::no(QUESTION, format!("{FLAG} is not among the flags in /proc/cpuinfo"))
                 }
             }
             Err(error) => Verdict::no(QUESTION, format!("/proc/cpuinfo cannot be read: {error}")),
@@ -317,7 +318,9 @@ fn io_uring(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verdict {
         return Verdict::no(QUESTION, format!("the system call io_uring_setup says: {error}"));
     }
     match info {
-        Ok(info) if info.io_uring => Verdict::yes(QUESTION, "the kernel has it, and the binary lists it among its aio modes"),
+        Ok(info) if info.io_uring => {
+            Verdict::yes(QUESTION, "the kernel has it, and the binary lists it among its aio modes")
+        }
         Ok(_) => Verdict::no(QUESTION, "the binary does not list it among its aio modes"),
         Err(_) => Verdict::no(QUESTION, "the binary could not be asked"),
     }

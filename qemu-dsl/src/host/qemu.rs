@@ -62,7 +62,8 @@ pub(super) fn ask(binary: &OsStr, limit: Duration) -> Result<QemuInfo, QemuProbe
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // `-M none` has nothing to lose, so killing it is the fastest clean end; the guard does it on every way out.
     let mut child = Reaped(command.spawn().map_err(start)?);
-    let (Some(input), Some(output), Some(stderr)) = (child.0.stdout.take(), child.0.stdin.take(), child.0.stderr.take())
+    let (Some(input), Some(output), Some(stderr)) =
+        (child.0.stdout.take(), child.0.stdin.take(), child.0.stderr.take())
     else {
         return Err(QemuProbeError::Start { reason: "a pipe is missing".to_owned() });
     };
@@ -92,7 +93,10 @@ fn session(input: OwnedFd, output: OwnedFd, deadline: Instant) -> Result<QemuInf
     devices.sort_unstable();
     Ok(QemuInfo {
         version: qmp.version(),
-        accelerators: names(&accelerators?).iter().filter_map(|name| Some(name.strip_suffix("-accel")?.to_owned())).collect(),
+        accelerators: names(&accelerators?)
+            .iter()
+            .filter_map(|name| Some(name.strip_suffix("-accel")?.to_owned()))
+            .collect(),
         // A binary without seccomp does not know the option, and says so.
         seccomp: sandbox.is_ok_and(|options| options.as_array().is_some_and(|options| !options.is_empty())),
         io_uring: aio_modes(&schema?).any(|mode| mode == "io_uring"),
@@ -106,7 +110,8 @@ fn names(types: &Value) -> Vec<String> {
 
 /// The values of the enum `BlockdevAioOptions`. The schema hides its name, but `threads` beside `native` is in no other.
 fn aio_modes(schema: &Value) -> impl Iterator<Item = &str> {
-    let is_it = |values: &&Vec<Value>| ["threads", "native"].iter().all(|mode| values.iter().any(|value| value == mode));
+    let is_it =
+        |values: &&Vec<Value>| ["threads", "native"].iter().all(|mode| values.iter().any(|value| value == mode));
     let enums = schema.as_array().into_iter().flatten().filter(|entry| entry["meta-type"] == "enum");
     enums.filter_map(|entry| entry["values"].as_array()).filter(is_it).flatten().filter_map(Value::as_str)
 }

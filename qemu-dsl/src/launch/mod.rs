@@ -68,7 +68,10 @@ pub type Tap = Box<dyn FnMut(&[u8]) + Send>;
 
 impl std::fmt::Debug for Launch<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Launch").field("command", self.command).field("console_log", &self.console_log).finish_non_exhaustive()
+        f.debug_struct("Launch")
+            .field("command", self.command)
+            .field("console_log", &self.console_log)
+            .finish_non_exhaustive()
     }
 }
 
@@ -162,10 +165,10 @@ impl<'a> Launch<'a> {
     pub fn start(self) -> Result<Machine, LaunchError> {
         let log = match self.console_log {
             None => None,
-            Some(path) => Some(output::create(path).map_err(|source| LaunchError::ConsoleLog {
-                path: path.display().to_string(),
-                source,
-            })?),
+            Some(path) => Some(
+                output::create(path)
+                    .map_err(|source| LaunchError::ConsoleLog { path: path.display().to_string(), source })?,
+            ),
         };
         let started = Instant::now();
         let (watch, stdout, stderr) = Watch::start(self.command).map_err(|source| LaunchError::Start {

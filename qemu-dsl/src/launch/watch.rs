@@ -156,8 +156,8 @@ fn processes_in_group(group: u32) -> usize {
     stats
         .filter_map(|stat| {
             let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-            let (state, _, of_group) = (fields.next()?, fields.next()?, fields.next()?);
-            (state != "Z" && of_group.parse() == Ok(group)).then_some(())
+            let (run_state, _parent, member_of) = (fields.next()?, fields.next()?, fields.next()?);
+            (run_state != "Z" && member_of.parse() == Ok(group)).then_some(())
         })
         .count()
 }

@@ -1,6 +1,4 @@
-use super::{
-    FirmwareTables, HasUart, IsaSerialOn, MachineType, Microvm, Pc, Q35, RunsUnder, TimersOn, Virt, VirtPcie,
-};
+use super::{FirmwareTables, HasUart, IsaSerialOn, MachineType, Microvm, Pc, Q35, RunsUnder, TimersOn, Virt, VirtPcie};
 use crate::accel::{AnyAccel, AnyArch, Architecture, Tcg};
 use crate::bus::{HasBus, Virtio};
 use crate::opts::{OptWriter, QemuOpts, Schema, Transport};

@@ -5,7 +5,7 @@ use crate::accel::{Architecture, Hvf, Kvm, Tcg, TscDeadline, X86_64};
 use crate::bus::{HasBus, Isa, Pci, Virtio, VirtioMmio};
 use crate::opts::{QemuOpts, Transport};
 
-/// The machine type `microvm` (x86_64): no PCI unless asked for, no legacy devices that a modern guest does not need,
+/// The machine type `microvm` (`x86_64)`: no PCI unless asked for, no legacy devices that a modern guest does not need,
 /// and with `acpi=off` no firmware tables. (QEMU documentation, "microvm virtual platform")
 ///
 /// The type parameters are settings that decide what else fits; you never write them:
@@ -31,7 +31,7 @@ use crate::opts::{QemuOpts, Transport};
 pub struct Microvm<S = IsaSerialOn, T = TimersOn, F = NoAcpi> {
     /// ACPI tables. Without them the guest reads its devices from the kernel command line.
     acpi: bool,
-    /// Option ROMs. SeaBIOS needs one to load a kernel; qboot, the firmware for `acpi=off`, does not.
+    /// Option ROMs. `SeaBIOS` needs one to load a kernel; qboot, the firmware for `acpi=off`, does not.
     x_option_roms: bool,
     /// PCI Express.
     pcie: Option<bool>,
@@ -106,7 +106,7 @@ impl FirmwareTables for Pcie {
     const MMIO_SLOTS: Option<u32> = Some(8);
 }
 
-/// A microvm whose kernel is loaded without an option ROM: one without ACPI. With ACPI the firmware is SeaBIOS, which
+/// A microvm whose kernel is loaded without an option ROM: one without ACPI. With ACPI the firmware is `SeaBIOS`, which
 /// needs the ROM. A rule of [`Microvm::without_option_roms`], which has an example.
 #[diagnostic::on_unimplemented(
     message = "`acpi=on` with `x-option-roms=off` boots no kernel: SeaBIOS needs the option ROM to load it",

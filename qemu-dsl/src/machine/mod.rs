@@ -2,11 +2,11 @@
 //!
 //! | machine type | architecture | virtio transport | console ports | also |
 //! |---|---|---|---|---|
-//! | [`Microvm`] | x86_64 | virtio-mmio, 8 | virtconsole, ISA serial | the only one without firmware tables |
-//! | [`Microvm::with_acpi`] | x86_64 | virtio-mmio, 24 | the same | for guests that cannot read devices from the command line |
-//! | [`Microvm::with_pcie`] | x86_64 | virtio-pci | the same | PCI Express, and ACPI with it |
-//! | [`Pc`], [`Q35`] | x86_64 | virtio-pci | virtconsole, ISA serial | |
-//! | [`Virt`] | aarch64 | virtio-mmio, 32 | virtconsole, PL011 | QEMU's board has PCIe; this type does not let you use it |
+//! | [`Microvm`] | `x86_64` | virtio-mmio, 8 | virtconsole, ISA serial | the only one without firmware tables |
+//! | [`Microvm::with_acpi`] | `x86_64` | virtio-mmio, 24 | the same | for guests that cannot read devices from the command line |
+//! | [`Microvm::with_pcie`] | `x86_64` | virtio-pci | the same | PCI Express, and ACPI with it |
+//! | [`Pc`], [`Q35`] | `x86_64` | virtio-pci | virtconsole, ISA serial | |
+//! | [`Virt`] | aarch64 | virtio-mmio, 32 | virtconsole, PL011 | QEMU's board has `PCIe`; this type does not let you use it |
 //! | [`VirtPcie`] | aarch64 | virtio-pci | virtconsole, PL011 | the same board |
 //! | [`AnyMachine`] | either | the machine's own | virtconsole, its UART | chosen at run time |
 //!
@@ -84,7 +84,10 @@ pub trait MachineType: QemuOpts {
 
 /// A machine type for guests of architecture `A`. Every machine type is, for its own; there is nothing to implement, so
 /// there is no example.
-#[diagnostic::on_unimplemented(message = "the machine type `{Self}` is not for `{A}` guests", label = "another architecture")]
+#[diagnostic::on_unimplemented(
+    message = "the machine type `{Self}` is not for `{A}` guests",
+    label = "another architecture"
+)]
 pub trait OfArch<A: Arch>: MachineType {}
 
 #[diagnostic::do_not_recommend]
@@ -159,7 +162,6 @@ pub trait HasUart: MachineType {}
 )]
 pub trait IoEventFd<A>: MachineType {}
 
-
 /// Options that every machine type of QEMU has.
 macro_rules! common_options {
     ($(@[$($generics:tt)*])? $ty:ty) => {
@@ -198,11 +200,13 @@ mod tests {
     fn machine_options() {
         assert_eq!(text(&Microvm::new()), "microvm,acpi=off,x-option-roms=off");
         assert_eq!(
-            text(&Microvm::new()
-                .without_timers(TscDeadline::PROVEN)
-                .without_isa_serial()
-                .mem_merge(false)
-                .without_core_dump(LinuxHost::PROVEN)),
+            text(
+                &Microvm::new()
+                    .without_timers(TscDeadline::PROVEN)
+                    .without_isa_serial()
+                    .mem_merge(false)
+                    .without_core_dump(LinuxHost::PROVEN)
+            ),
             "microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=off,mem-merge=off,dump-guest-core=off"
         );
         assert_eq!(text(&Microvm::with_acpi()), "microvm,acpi=on,x-option-roms=on");

@@ -24,7 +24,9 @@ pub enum OptError {
         version: QemuVersion,
     },
     /// The option was removed before the target QEMU's version.
-    #[error("`{option}` was removed after QEMU {until}, and the target is {version}: leave it out or use its successor")]
+    #[error(
+        "`{option}` was removed after QEMU {until}, and the target is {version}: leave it out or use its successor"
+    )]
     TooNew {
         /// The option's key.
         option: String,
@@ -34,7 +36,9 @@ pub enum OptError {
         version: QemuVersion,
     },
     /// A handle that another VM returned.
-    #[error("`{option}` refers to `{id}`, which belongs to another VM: add it to this VM and use the handle that returns")]
+    #[error(
+        "`{option}` refers to `{id}`, which belongs to another VM: add it to this VM and use the handle that returns"
+    )]
     ForeignHandle {
         /// The option's key.
         option: String,

@@ -115,16 +115,14 @@ impl IntoId for Id {
 /// ```
 #[macro_export]
 macro_rules! id {
-    ($text:literal) => {
-        {
-            // A named constant: `cargo check` evaluates it too.
-            const CHECKED: $crate::opts::Id = match $crate::opts::Id::parse($text) {
-                Ok(id) => id,
-                Err(_) => panic!("not a QEMU id: a letter, then letters, digits, `-`, `.` and `_`; at most 95 bytes"),
-            };
-            CHECKED
-        }
-    };
+    ($text:literal) => {{
+        // A named constant: `cargo check` evaluates it too.
+        const CHECKED: $crate::opts::Id = match $crate::opts::Id::parse($text) {
+            Ok(id) => id,
+            Err(_) => panic!("not a QEMU id: a letter, then letters, digits, `-`, `.` and `_`; at most 95 bytes"),
+        };
+        CHECKED
+    }};
 }
 
 impl FromStr for Id {

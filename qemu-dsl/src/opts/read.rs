@@ -157,9 +157,7 @@ impl<'a> OptReader<'a> {
     pub fn take_head(&mut self, name: &'static str, virtio: bool) -> Result<(), ReadError> {
         let found = self.head.take().unwrap_or_default();
         let fits = if virtio {
-            found
-                .strip_prefix(name.as_bytes())
-                .is_some_and(|suffix| matches!(suffix, b"" | b"-device" | b"-pci"))
+            found.strip_prefix(name.as_bytes()).is_some_and(|suffix| matches!(suffix, b"" | b"-device" | b"-pci"))
         } else {
             found == name.as_bytes()
         };
@@ -204,7 +202,11 @@ impl<'a> OptReader<'a> {
         self.take_or(key, || Some(T::default()))
     }
 
-    fn take_or<T: OptReadField>(&mut self, key: &'static str, absent: impl FnOnce() -> Option<T>) -> Result<T, ReadError> {
+    fn take_or<T: OptReadField>(
+        &mut self,
+        key: &'static str,
+        absent: impl FnOnce() -> Option<T>,
+    ) -> Result<T, ReadError> {
         let entry = self.take_entry(key);
         let (value, offset) = entry.map_or((None, 0), |entry| (Some(&*entry.value), entry.value_at));
         if value.is_none()

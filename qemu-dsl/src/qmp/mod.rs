@@ -232,7 +232,11 @@ impl Qmp {
             }
             if let Some(error) = message.get("error") {
                 let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
-                return Err(QmpError::Refused { command: command.to_owned(), class: text("class"), desc: text("desc") });
+                return Err(QmpError::Refused {
+                    command: command.to_owned(),
+                    class: text("class"),
+                    desc: text("desc"),
+                });
             }
             return Ok(message["return"].take());
         }
@@ -273,7 +277,8 @@ mod tests {
 
     use super::*;
 
-    const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 2, "minor": 1, "major": 9}}, "capabilities": []}}"#;
+    const GREETING: &str =
+        r#"{"QMP": {"version": {"qemu": {"micro": 2, "minor": 1, "major": 9}}, "capabilities": []}}"#;
 
     /// A session with a peer that answers each line with what `answer` makes of its id.
     fn session(answer: impl Fn(&str, u64) -> String + Send + 'static) -> Result<Qmp, QmpError> {

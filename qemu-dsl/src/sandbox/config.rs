@@ -55,9 +55,8 @@ impl FromStr for VmId {
         if text.is_empty() || text.len() > 64 {
             return Err(bad(format!("it has {} bytes, and 1 to 64 are possible", text.len())));
         }
-        let iothread = Id::parse(&format!("iothread0-{text}")).map_err(|_| {
-            bad("only letters, digits, `-`, `.` and `_` are possible, as in every QEMU id".to_owned())
-        })?;
+        let iothread = Id::parse(&format!("iothread0-{text}"))
+            .map_err(|_| bad("only letters, digits, `-`, `.` and `_` are possible, as in every QEMU id".to_owned()))?;
         Ok(Self { text: text.to_owned(), iothread })
     }
 }
@@ -116,7 +115,7 @@ pub enum Profile {
     /// The table of [`sandbox`](super), exactly.
     #[default]
     Standard,
-    /// What boots fastest in measurements: under TCG on x86_64 a microvm, for a guest kernel that is known to find its
+    /// What boots fastest in measurements: under TCG on `x86_64` a microvm, for a guest kernel that is known to find its
     /// devices there. Devices and channels are the same.
     Fast,
 }
@@ -191,11 +190,7 @@ impl SandboxConfig {
     /// # Errors
     ///
     /// A name that is no [`VmId`], and directories that QEMU cannot be given: with a NUL byte, or too long for a socket.
-    pub fn new(
-        vm_id: &str,
-        work_dir: impl Into<PathBuf>,
-        kernel_dir: impl Into<PathBuf>,
-    ) -> Result<Self, ConfigError> {
+    pub fn new(vm_id: &str, work_dir: impl Into<PathBuf>, kernel_dir: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         let (work_dir, kernel_dir) = (plain(work_dir.into()), plain(kernel_dir.into()));
         for (what, path) in [("work directory", &work_dir), ("kernel directory", &kernel_dir)] {
             if path.as_os_str().as_bytes().contains(&0) {
@@ -288,7 +283,10 @@ impl SandboxConfig {
     pub fn user(mut self, user: &str) -> Result<Self, ConfigError> {
         let mut bytes = user.bytes();
         let starts = bytes.next().is_some_and(|first| first.is_ascii_lowercase() || first == b'_');
-        if !starts || !bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.".contains(&b)) || user.len() > 32 {
+        if !starts
+            || !bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.".contains(&b))
+            || user.len() > 32
+        {
             return Err(ConfigError::User { user: user.to_owned() });
         }
         self.user = Some(user.to_owned());
@@ -313,7 +311,7 @@ impl SandboxConfig {
         Ok(self)
     }
 
-    /// What is known of the guest kernel's way to find virtio-mmio devices; x86_64 only.
+    /// What is known of the guest kernel's way to find virtio-mmio devices; `x86_64` only.
     #[must_use]
     pub fn kernel_mmio(mut self, kernel_mmio: MmioDiscovery) -> Self {
         self.kernel_mmio = kernel_mmio;

@@ -1,7 +1,7 @@
 //! The sandbox: the smallest, fastest and most locked-down VM that the host can run, for code that nobody trusts.
 //!
 //! A qcow2 overlay as root disk, two channels to a guest agent, a balloon, a network through gvproxy or none, QMP. What
-//! the VM looks like follows from [`SandboxConfig`] and [`HostFacts`] alone: [`plan`] touches nothing.
+//! the VM looks like follows from [`SandboxConfig`] and [`HostFacts`](crate::HostFacts) alone: [`plan`] touches nothing.
 //!
 //! | host | machine | transport | console |
 //! |---|---|---|---|

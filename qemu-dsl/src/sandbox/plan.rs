@@ -158,7 +158,9 @@ pub enum PlanError {
     #[error(transparent)]
     Facts(#[from] FactsError),
     /// A network with a QEMU that has no `-netdev stream`.
-    #[error("a network needs QEMU 7.2 or later for `-netdev stream`, and the binary is {version}: use a newer QEMU, or no network and no exposed ports")]
+    #[error(
+        "a network needs QEMU 7.2 or later for `-netdev stream`, and the binary is {version}: use a newer QEMU, or no network and no exposed ports"
+    )]
     NetworkVersion {
         /// The binary's version.
         version: crate::QemuVersion,
@@ -223,7 +225,7 @@ macro_rules! tuned {
     }};
 }
 
-/// The rows for x86_64 with an accelerator of the host: the same for KVM and HVF but for the I/O thread.
+/// The rows for `x86_64` with an accelerator of the host: the same for KVM and HVF but for the I/O thread.
 macro_rules! x86_hardware {
     ($planner:ident, $target:ident, $reuse:ident, $accel:ident, |$vm:ident| $iothread:expr) => {{
         let memory = $planner.config.memory;
@@ -484,6 +486,8 @@ impl<'a> Planner<'a> {
         }
         let mut netdev = StreamNetdev::unix(SocketPath::new(&self.config.paths.gvproxy)?);
         if let Some(version) = self.facts.qemu_version {
+            #[allow(clippy::same_functions_in_if_condition)]
+            // the two proofs are of different versions: their types say so
             if let Some(proof) = version.since() {
                 netdev = netdev.reconnect(Reconnect::milliseconds(250, proof));
             } else if let Some(proof) = version.since() {
@@ -501,7 +505,8 @@ impl<'a> Planner<'a> {
             .mrg_rxbuf(false)
             .ctrl_rx(false)
             .guest_announce(false);
-        vm.add(card).because("-device", || Reason::new("the network device, without offloads that gvproxy does not take"));
+        vm.add(card)
+            .because("-device", || Reason::new("the network device, without offloads that gvproxy does not take"));
         Ok(())
     }
 
@@ -515,7 +520,9 @@ impl<'a> Planner<'a> {
                 Some(reasons::KERNEL_NEEDS_PCI)
             }
             (MachineKind::Microvm, MmioDiscovery::Unknown) => Some(reasons::KERNEL_UNKNOWN),
-            (MachineKind::Pc, kernel) if self.config.profile == Profile::Fast && kernel != MmioDiscovery::CommandLine => {
+            (MachineKind::Pc, kernel)
+                if self.config.profile == Profile::Fast && kernel != MmioDiscovery::CommandLine =>
+            {
                 Some(reasons::FAST_NEEDS_KERNEL)
             }
             _ => None,

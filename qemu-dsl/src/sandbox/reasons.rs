@@ -6,11 +6,13 @@ use crate::QemuVersion;
 use crate::facts::{Acceleration, HostFacts};
 use crate::vm::Reason;
 
-pub(super) const UNSHARE: &str = "namespaces of its own, without a network unless one is allowed; QEMU ends with unshare";
+pub(super) const UNSHARE: &str =
+    "namespaces of its own, without a network unless one is allowed; QEMU ends with unshare";
 pub(super) const SUDO: &str = "QEMU runs as a user that owns nothing; its output is passed on line by line";
 pub(super) const KERNEL_NEEDS_ACPI: &str = "the guest kernel lacks CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES and cannot find the \
     devices of a microvm without ACPI: the plan has acpi=on and option ROMs";
-pub(super) const KERNEL_NEEDS_PCI: &str = "the guest kernel has no virtio-mmio: the plan has the machine type pc, with PCI";
+pub(super) const KERNEL_NEEDS_PCI: &str =
+    "the guest kernel has no virtio-mmio: the plan has the machine type pc, with PCI";
 pub(super) const KERNEL_UNKNOWN: &str = "there is no kernel configuration to read: the guest kernel needs \
     CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y to find its devices";
 pub(super) const FAST_NEEDS_KERNEL: &str = "the fast profile has nothing faster than pc here: the guest kernel is not known to \
@@ -50,9 +52,13 @@ pub(super) fn cpu(facts: &HostFacts) -> Reason {
 pub(super) fn machine(facts: &HostFacts, choices: Choices) -> Reason {
     let mut why = match choices.machine {
         MachineKind::Microvm => "the smallest machine: no PCI, no firmware tables, no option ROMs".to_owned(),
-        MachineKind::MicrovmAcpi => "the smallest machine that this guest kernel can use: ACPI lists the devices".to_owned(),
+        MachineKind::MicrovmAcpi => {
+            "the smallest machine that this guest kernel can use: ACPI lists the devices".to_owned()
+        }
         MachineKind::Pc => "the machine that every x86 kernel boots on, with PCI".to_owned(),
-        MachineKind::Virt => "the board for virtual machines, with virtio-mmio and GICv3; no EL2, all below 4 GiB".to_owned(),
+        MachineKind::Virt => {
+            "the board for virtual machines, with virtio-mmio and GICv3; no EL2, all below 4 GiB".to_owned()
+        }
     };
     if matches!(choices.machine, MachineKind::Microvm) {
         why += match facts.tsc_deadline() {
@@ -72,7 +78,8 @@ pub(super) fn machine(facts: &HostFacts, choices: Choices) -> Reason {
 }
 
 pub(super) fn seccomp() -> Reason {
-    Reason::new("QEMU's own system calls are restricted: no new programs, privileges or priorities").probe("seccomp true")
+    Reason::new("QEMU's own system calls are restricted: no new programs, privileges or priorities")
+        .probe("seccomp true")
 }
 
 pub(super) fn iothread() -> Reason {

@@ -5,23 +5,24 @@
 
 use std::ffi::OsStr;
 use std::marker::PhantomData;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
 use super::error::BuildError;
 use super::inner::{Board, Inner, Kind};
 use super::{BuildErrors, Explained, IntoMemory, Reason, Smp, Target};
-use crate::cpu::CpuFor;
-use crate::{QemuCommand, Since};
 use crate::accel::Accelerator;
 use crate::backend::{
-    BlockNode, Chardev, ChardevBackend, Drive, IntoSocketPath, IoThread, IoThreadObject, NetBackend, Netdev, RngBackend, RngRandom,
-    Socket,
+    BlockNode, Chardev, ChardevBackend, Drive, IntoSocketPath, IoThread, IoThreadObject, NetBackend, Netdev,
+    RngBackend, RngRandom, Socket,
 };
 use crate::bus::{Bus, PlugsInto};
+use crate::cpu::CpuFor;
 use crate::device::{ConsolePort, Device, SerialPort, VirtConsole, VirtioSerial};
 use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
 use crate::opts::{Handle as _, Id, IntoId, Key, QemuOpts};
+use crate::{QemuCommand, Since};
 
 /// A virtual machine under construction: machine type `M`, accelerator `A`, console `C`.
 ///
@@ -495,7 +496,6 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     pub fn qmp<'p>(&mut self, path: impl IntoSocketPath<'p>) -> &mut Self {
         let path = path.into_socket_path();
-        use std::os::unix::ffi::OsStrExt as _;
         if fits_qmp_shorthand(path.as_path()) {
             let path = path.as_path().as_os_str().as_bytes();
             self.inner.raw("-qmp", "control over a Unix socket", &[b"unix:", path, b",server=on,wait=off"]);
@@ -598,6 +598,5 @@ fn port_number(index: usize) -> u32 {
 /// Whether a Unix socket's path can stand behind `-qmp unix:`, which has an implied first key: QEMU would take a path with
 /// `=` for a key and a value.
 fn fits_qmp_shorthand(path: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt as _;
     !path.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b'=' | b','))
 }

@@ -33,7 +33,9 @@ pub enum BuildError {
         device: &'static str,
     },
     /// Two users of standard input.
-    #[error("two character devices take QEMU's standard input, and only one can: use a socket for one, or `mux(true)` and share it")]
+    #[error(
+        "two character devices take QEMU's standard input, and only one can: use a socket for one, or `mux(true)` and share it"
+    )]
     StdioTwice,
     /// `console=` on the kernel command line.
     #[error("the kernel command line sets `{parameter}`, which the VM's console sets: remove it")]

@@ -242,7 +242,8 @@ impl Inner {
 
     fn claim(&mut self, kind: Kind, id: Option<Id>) -> Id {
         let (prefix, kinds, _) = kind.words();
-        let taken = |ids: &[(Kind, Id)], id: &Id| ids.iter().any(|(known, other)| known.shares_ids_with(kind) && other == id);
+        let taken =
+            |ids: &[(Kind, Id)], id: &Id| ids.iter().any(|(known, other)| known.shares_ids_with(kind) && other == id);
         let id = match id {
             Some(id) => {
                 if taken(&self.ids, &id) {
@@ -250,7 +251,7 @@ impl Inner {
                 }
                 id
             }
-            None => (0..)
+            None => (0..=u32::MAX)
                 .map(|number| Id::numbered(prefix, number))
                 .find(|id| !taken(&self.ids, id))
                 .unwrap_or_else(|| Id::numbered(prefix, 0)),

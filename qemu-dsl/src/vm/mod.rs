@@ -1,5 +1,6 @@
 //! [`Vm`]: the typestate builder.
 
+mod any;
 mod builder;
 mod console;
 mod error;
@@ -9,6 +10,7 @@ mod size;
 
 use std::ffi::OsStr;
 
+pub use any::AnyVm;
 pub use builder::Vm;
 pub use console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
 pub use error::{BuildError, BuildErrors};

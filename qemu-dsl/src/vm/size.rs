@@ -77,16 +77,14 @@ pub enum MemoryError {
 /// ```
 #[macro_export]
 macro_rules! mib {
-    ($mib:expr) => {
-        {
-            // A named constant: `cargo check` evaluates it too.
-            const CHECKED: $crate::Memory = match $crate::Memory::from_mib($mib) {
-                Ok(memory) => memory,
-                Err(_) => panic!("a VM needs memory: at least 1 MiB"),
-            };
-            CHECKED
-        }
-    };
+    ($mib:expr) => {{
+        // A named constant: `cargo check` evaluates it too.
+        const CHECKED: $crate::Memory = match $crate::Memory::from_mib($mib) {
+            Ok(memory) => memory,
+            Err(_) => panic!("a VM needs memory: at least 1 MiB"),
+        };
+        CHECKED
+    }};
 }
 
 /// The CPUs of a VM.
