@@ -7,7 +7,7 @@ pub use crate::backend::{
 };
 pub use crate::cpu::{CortexA57, Haswell, Host, Max};
 pub use crate::device::{
-    Nvme, OnMmio, OnPci, PcieRootPort, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet, VirtioRng,
+    DiskSerial, Nvme, OnMmio, OnPci, PcieRootPort, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet, VirtioRng,
 };
 pub use crate::kernel::Kernel;
 pub use crate::machine::{Microvm, Pc, Q35, Virt, VirtPcie};

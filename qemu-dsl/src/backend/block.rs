@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::accel::IoUring;
-use crate::opts::{OptType, OptValue, QemuOpts, ValueWriter, handle};
+use crate::opts::{Handle as _, Id, OptType, OptValue, QemuOpts, ValueWriter, handle};
 use crate::setters::setters;
 
 handle! {
@@ -36,7 +36,7 @@ pub struct Drive<'a> {
     #[qemu(rename = "if")]
     interface: Interface,
     /// Which caches stand between guest and disk.
-    cache: Option<Cache>,
+    cache: Option<CacheOfAio>,
     /// How the host does the I/O.
     aio: Option<Aio>,
     /// What happens to discarded blocks.
@@ -90,11 +90,29 @@ impl<'a> Drive<'a> {
     }
 }
 
-setters! { @['a] Drive<'a> {
+impl Drive<'_> {
     /// Which caches stand between guest and disk.
-    cache: Cache,
-    /// How the host does the I/O.
-    aio: Aio,
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Self {
+        let native = matches!(self.aio, Some(Aio::Native(_)));
+        self.cache = Some(CacheOfAio { cache, native });
+        self
+    }
+
+    /// How the host does the I/O. [`Aio::Native`] sets the cache too.
+    #[must_use]
+    pub fn aio(mut self, aio: Aio) -> Self {
+        self.aio = Some(aio);
+        match (aio, &mut self.cache) {
+            (Aio::Native(cache), _) => self.cache = Some(CacheOfAio { cache: cache.into(), native: true }),
+            (_, Some(cache)) => cache.native = false,
+            (_, None) => {}
+        }
+        self
+    }
+}
+
+setters! { @['a] Drive<'a> {
     /// What happens to discarded blocks.
     discard: Discard,
     /// What happens when the guest writes zeros.
@@ -118,6 +136,75 @@ setters! { @['a] Drive<'a> {
     /// Whether the guest may only read.
     readonly: bool,
 } }
+
+handle! {
+    /// A read-only disk image that any number of block devices share. [`Vm::shared_image`](crate::Vm::shared_image) returns
+    /// it.
+    SharedImage, "node-name", Clone, Copy
+}
+
+impl SharedImage {
+    /// The image for one block device. [`Vm::shared_image`](crate::Vm::shared_image) has an example.
+    #[must_use]
+    pub fn node(self) -> BlockNode {
+        BlockNode::issued(self.id(), self.vm())
+    }
+}
+
+/// A disk image that nobody writes: `-blockdev` with `read-only=on`. Several block devices can share it, which a [`Drive`]
+/// cannot be. (QEMU documentation, "Invocation", `-blockdev`)
+///
+/// [`Vm::shared_image`](crate::Vm::shared_image) adds it; there is an example.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadOnlyImage<'a> {
+    file: &'a Path,
+    format: Format,
+}
+
+impl<'a> ReadOnlyImage<'a> {
+    /// The most bytes that the name of a block node can have. (`node_name`, include/block/block_int-common.h: 32 with NUL)
+    pub const MAX_NODE_NAME: usize = 31;
+
+    /// The image at `file`, in `format`.
+    pub fn new(file: &'a (impl AsRef<Path> + ?Sized), format: Format) -> Self {
+        Self { file: file.as_ref(), format }
+    }
+
+    pub(crate) fn blockdev(self, node_name: Id) -> Blockdev<'a> {
+        let file = FileNode { driver: Protocol::File, filename: self.file };
+        Blockdev { driver: self.format, node_name, read_only: true, file }
+    }
+}
+
+/// `-blockdev`. No protocol is guessed here: the driver is named.
+#[derive(QemuOpts, Debug, Clone, Copy)]
+#[qemu(write_only)]
+pub(crate) struct Blockdev<'a> {
+    /// The image format.
+    driver: Format,
+    /// The name by which devices and QMP clients find it.
+    node_name: Id,
+    /// Nobody writes.
+    read_only: bool,
+    /// Where the bytes are.
+    #[qemu(flatten, prefix = "file.")]
+    file: FileNode<'a>,
+}
+
+#[derive(QemuOpts, Debug, Clone, Copy)]
+#[qemu(write_only)]
+struct FileNode<'a> {
+    /// How the bytes are reached.
+    driver: Protocol,
+    /// The file.
+    filename: &'a Path,
+}
+
+#[derive(QemuOpts, Debug, Clone, Copy)]
+#[qemu(value)]
+enum Protocol {
+    File,
+}
 
 /// A file name in the place of a block driver's `filename`, protected from being taken for a protocol.
 #[derive(Debug, Clone, Copy)]
@@ -179,6 +266,44 @@ pub enum Cache {
     Unsafe,
 }
 
+/// A cache that goes past the host's page cache (`O_DIRECT`): what [`Aio::Native`] needs. [`Aio`] has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectCache {
+    /// [`Cache::None`].
+    None,
+    /// [`Cache::Directsync`].
+    Directsync,
+}
+
+impl From<DirectCache> for Cache {
+    fn from(cache: DirectCache) -> Self {
+        match cache {
+            DirectCache::None => Self::None,
+            DirectCache::Directsync => Self::Directsync,
+        }
+    }
+}
+
+/// The cache, and whether it has to be a direct one.
+#[derive(Debug, Clone, Copy)]
+struct CacheOfAio {
+    cache: Cache,
+    native: bool,
+}
+
+impl OptValue for CacheOfAio {
+    const TYPE: OptType = Cache::TYPE;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        if self.native && !matches!(self.cache, Cache::None | Cache::Directsync) {
+            return value.refuse(
+                "`aio=native` needs a cache that goes past the page cache: use `Cache::None` or `Cache::Directsync`",
+            );
+        }
+        self.cache.write_value(value);
+    }
+}
+
 /// How the host does the I/O: `aio=`.
 ///
 /// ```
@@ -187,6 +312,10 @@ pub enum Cache {
 ///
 /// let aio = HostFacts::example().io_uring().map_or(Aio::Threads, Aio::IoUring);
 /// let drive = Drive::new("root.qcow2", Format::Qcow2).aio(aio);
+///
+/// use qemu_dsl::backend::DirectCache;
+/// let native = Drive::new("root.raw", Format::Raw).aio(Aio::Native(DirectCache::None));
+/// assert_eq!(qemu_dsl::opts::to_text(&native).unwrap(), b"file=root.raw,format=raw,if=none,cache=none,aio=native");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aio {
@@ -194,15 +323,18 @@ pub enum Aio {
     Threads,
     /// `io_uring`, which needs the proof that kernel and binary have it: QEMU fails late without.
     IoUring(IoUring),
+    /// Linux AIO, which needs a cache that goes past the page cache: QEMU refuses any other.
+    Native(DirectCache),
 }
 
 impl OptValue for Aio {
-    const TYPE: OptType = OptType::OneOf(&["threads", "io_uring"]);
+    const TYPE: OptType = OptType::OneOf(&["threads", "io_uring", "native"]);
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
         value.text(match self {
             Self::Threads => "threads",
             Self::IoUring(_) => "io_uring",
+            Self::Native(_) => "native",
         });
     }
 }
@@ -280,6 +412,16 @@ mod tests {
     fn an_empty_path_is_refused() {
         let error = to_text(&Drive::new("", Format::Raw)).unwrap_err();
         assert!(matches!(error, OptError::Value { ref option, .. } if option == "file"), "{error}");
+    }
+
+    #[test]
+    fn native_aio_has_a_direct_cache() {
+        let native = || Drive::new("a", Format::Raw).aio(Aio::Native(DirectCache::Directsync));
+        assert_eq!(to_text(&native()).unwrap(), b"file=a,format=raw,if=none,cache=directsync,aio=native");
+        assert_eq!(to_text(&native().cache(Cache::None)).unwrap(), b"file=a,format=raw,if=none,cache=none,aio=native");
+        let error = to_text(&native().cache(Cache::Unsafe)).unwrap_err();
+        assert!(matches!(error, OptError::Value { ref option, .. } if option == "cache"), "{error}");
+        assert!(to_text(&native().cache(Cache::Unsafe).aio(Aio::Threads)).is_ok());
     }
 
     #[test]

@@ -3,20 +3,27 @@
 //! | back end | added with | handle | used by |
 //! |---|---|---|---|
 //! | [`Drive`] | [`Vm::drive`](crate::Vm::drive) | [`BlockNode`] | one block device |
+//! | [`ReadOnlyImage`] | [`Vm::shared_image`](crate::Vm::shared_image) | [`SharedImage`] | any number of block devices |
 //! | [`Socket`], [`Stdio`], [`LogFile`], [`NullChardev`] | [`Vm::chardev`](crate::Vm::chardev) | [`Chardev`] | one console, port or monitor |
+//! | the same, shared | [`Vm::mux_chardev`](crate::Vm::mux_chardev) | four [`Chardev`]s | up to four consoles, ports and monitors |
 //! | [`Netdev`] | [`Vm::netdev`](crate::Vm::netdev) | [`NetBackend`] | one network device |
 //! | I/O thread | [`Vm::iothread`](crate::Vm::iothread) | [`IoThread`] | any number of block devices |
 //! | [`RngRandom`] | [`Vm::rng_backend`](crate::Vm::rng_backend) | [`RngBackend`] | one random number device |
 
 mod block;
 mod chardev;
+mod memory;
 mod net;
 mod object;
 
-pub use block::{Aio, BlockNode, Cache, Discard, Drive, ErrorPolicy, Format, WriteErrorPolicy, ZeroWrites};
+pub use block::{
+    Aio, BlockNode, Cache, DirectCache, Discard, Drive, ErrorPolicy, Format, ReadOnlyImage, SharedImage,
+    WriteErrorPolicy, ZeroWrites,
+};
 pub use chardev::{
     Chardev, ChardevBackend, IntoSocketPath, LogFile, NullChardev, Socket, SocketPath, SocketPathError, Stdio,
 };
+pub use memory::TemplateMemory;
 pub use net::{NetBackend, Netdev, Reconnect, SocketAddress, StreamNetdev, UserNetdev};
 pub(crate) use object::IoThreadObject;
 pub use object::{IoThread, RngBackend, RngRandom};

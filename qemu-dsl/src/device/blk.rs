@@ -1,3 +1,4 @@
+use super::{DiskSerial, IntoDiskSerial};
 use crate::backend::{BlockNode, IoThread};
 use crate::opts::QemuOpts;
 use crate::setters::setters;
@@ -24,7 +25,7 @@ pub struct VirtioBlk {
     /// Requests in a queue, a power of two: 2 to 1024.
     queue_size: Option<u16>,
     /// The serial number that the guest sees, at most 20 bytes.
-    serial: Option<String>,
+    serial: Option<DiskSerial>,
     /// The place in the firmware's boot order, from 0.
     bootindex: Option<u32>,
 }
@@ -36,6 +37,15 @@ impl VirtioBlk {
     }
 }
 
+impl VirtioBlk {
+    /// The serial number that the guest sees.
+    #[must_use]
+    pub fn serial(mut self, serial: impl IntoDiskSerial) -> Self {
+        self.serial = Some(serial.into_disk_serial());
+        self
+    }
+}
+
 setters! { VirtioBlk {
     /// The thread that does the I/O.
     iothread: IoThread,
@@ -43,8 +53,6 @@ setters! { VirtioBlk {
     num_queues: u16,
     /// Requests in a queue, a power of two: 2 to 1024.
     queue_size: u16,
-    /// The serial number that the guest sees, at most 20 bytes.
-    serial: String,
     /// The place in the firmware's boot order, from 0.
     bootindex: u32,
 } }

@@ -21,6 +21,7 @@
 
 mod balloon;
 mod blk;
+mod disk_serial;
 mod net;
 mod pci;
 mod rng;
@@ -29,6 +30,7 @@ mod transport;
 
 pub use balloon::VirtioBalloon;
 pub use blk::VirtioBlk;
+pub use disk_serial::{DiskSerial, DiskSerialError, IntoDiskSerial};
 pub use net::VirtioNet;
 pub use pci::{Nvme, PcieRootPort};
 pub use rng::VirtioRng;

@@ -1,5 +1,6 @@
 //! Devices that are PCI devices and nothing else.
 
+use super::{DiskSerial, IntoDiskSerial};
 use crate::backend::BlockNode;
 use crate::bus::Pci;
 use crate::opts::QemuOpts;
@@ -11,22 +12,23 @@ use crate::setters::setters;
 /// use qemu_dsl::prelude::*;
 /// let mut vm = Vm::new(Q35::new(), Tcg::new(), Haswell::new(), mib!(64));
 /// let disk = vm.drive(Drive::new("root.raw", Format::Raw));
-/// vm.add(Nvme::new(disk, "disk-1"));
+/// vm.add(Nvme::new(disk, DiskSerial::new("disk-1")?));
 /// assert!(vm.build().unwrap().to_string().contains("nvme,drive=drive0,serial=disk-1"));
+/// # Ok::<(), qemu_dsl::device::DiskSerialError>(())
 /// ```
 #[derive(QemuOpts, Debug)]
 #[qemu(device = "nvme", bus = Pci, write_only)]
 pub struct Nvme {
     /// The disk image.
     drive: BlockNode,
-    /// The serial number, which an `NVMe` controller must have; at most 20 bytes.
-    serial: String,
+    /// The serial number, which an `NVMe` controller must have.
+    serial: DiskSerial,
 }
 
 impl Nvme {
     /// A controller for `drive`.
-    pub fn new(drive: BlockNode, serial: impl Into<String>) -> Self {
-        Self { drive, serial: serial.into() }
+    pub fn new(drive: BlockNode, serial: impl IntoDiskSerial) -> Self {
+        Self { drive, serial: serial.into_disk_serial() }
     }
 }
 

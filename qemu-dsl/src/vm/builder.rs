@@ -15,7 +15,7 @@ use super::{BuildErrors, Explained, IntoMemory, Reason, Smp, Target};
 use crate::accel::Accelerator;
 use crate::backend::{
     BlockNode, Chardev, ChardevBackend, Drive, IntoSocketPath, IoThread, IoThreadObject, NetBackend, Netdev,
-    RngBackend, RngRandom, Socket,
+    ReadOnlyImage, RngBackend, RngRandom, SharedImage, Socket,
 };
 use crate::bus::{Bus, PlugsInto};
 use crate::cpu::CpuFor;
@@ -107,14 +107,23 @@ where
             uart: machine.uart(),
             only_for: accelerator.only_for(),
         };
-        let memory = memory.into_memory();
         let mut inner = Inner::new(target, command, board);
         inner.options("-accel", "how guest code runs", None, &mut |w| accelerator.write_opts(w));
         inner.options("-cpu", "the CPU model that the guest sees", None, &mut |w| cpu.write_opts(w));
-        inner.options("-machine", "the machine type", None, &mut |w| machine.write_opts(w));
+        let template = memory.template().map(|template| (inner.template_memory(), template.object()));
+        inner.options("-machine", "the machine type", None, &mut |writer| {
+            machine.write_opts(writer);
+            if let Some((id, _)) = &template {
+                writer.option(&Key::new("memory-backend"), id);
+            }
+        });
         inner.flag("-nodefaults", "no device that was not asked for");
         inner.flag("-no-user-config", "no configuration file of the host's changes the VM");
-        inner.raw("-m", "the guest's memory", &[memory.mib().to_string().as_bytes(), b"M"]);
+        inner.raw("-m", "the guest's memory", &[memory.memory().mib().to_string().as_bytes(), b"M"]);
+        if let Some((id, object)) = &template {
+            let why = "the guest's memory is a file";
+            inner.options("-object", why, Some(id), &mut |writer| object.write_opts(writer));
+        }
         inner.flag("-nographic", "no display");
         inner.raw("-monitor", "no human monitor: QMP is the only one", &[b"none"]);
         Self { inner, types: PhantomData }
@@ -265,6 +274,43 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         BlockNode::issued(id, self.inner.tag())
     }
 
+    /// Adds a disk image that nobody writes, for any number of block devices.
+    ///
+    /// ```
+    /// use qemu_dsl::backend::ReadOnlyImage;
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let data = vm.shared_image(ReadOnlyImage::new("data.raw", Format::Raw));
+    /// vm.add(VirtioBlk::new(data.node()).serial(DiskSerial::new("first")?));
+    /// vm.add(VirtioBlk::new(data.node()).serial(DiskSerial::new("second")?));
+    /// # vm.build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shared_image(&mut self, image: ReadOnlyImage<'_>) -> SharedImage {
+        self.part_image(None, image)
+    }
+
+    /// The same with a node name of your own, of at most 31 bytes.
+    ///
+    /// ```
+    /// use qemu_dsl::backend::ReadOnlyImage;
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let data = vm.shared_image_as(id!("data"), ReadOnlyImage::new("data.raw", Format::Raw));
+    /// assert_eq!(data.id().as_str(), "data");
+    /// ```
+    pub fn shared_image_as(&mut self, id: impl IntoId, image: ReadOnlyImage<'_>) -> SharedImage {
+        self.part_image(Some(id.into_id()), image)
+    }
+
+    fn part_image(&mut self, id: Option<Id>, image: ReadOnlyImage<'_>) -> SharedImage {
+        let id = self.inner.node_name(id);
+        let blockdev = image.blockdev(id);
+        let why = "a disk image that nobody writes";
+        self.inner.options("-blockdev", why, None, &mut |writer| blockdev.write_opts(writer));
+        SharedImage::issued(id, self.inner.tag())
+    }
+
     /// Adds a character device, for one console, port or monitor.
     ///
     /// ```
@@ -297,6 +343,32 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         let why = "a character device";
         let id = self.inner.part(Kind::Chardev, id, why, &mut |writer| backend.write_opts(writer));
         Chardev::issued(id, self.inner.tag())
+    }
+
+    /// Adds a character device that front ends share, each with a handle of its own: four, which is all that QEMU allows.
+    /// What they write is mixed; Ctrl-A C says which one reads. (`MAX_MUX`, chardev/chardev-internal.h)
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let (_, [log]) = vm.virtio_serial();
+    /// let [console, messages, ..] = vm.mux_chardev(Stdio::new());
+    /// vm.add(VirtSerialPort::new(log, messages).name("org.example.log"));
+    /// let command = vm.isa_serial_console(console).build()?.to_string();
+    /// assert!(command.contains("-chardev stdio,id=chardev0,mux=on"));
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn mux_chardev<B: ChardevBackend>(&mut self, backend: B) -> [Chardev; 4] {
+        if B::TAKES_STDIO {
+            self.inner.take_stdio();
+        }
+        let why = "a character device that front ends share";
+        let id = self.inner.part(Kind::Chardev, None, why, &mut |writer| {
+            backend.write_opts(writer);
+            writer.option(&Key::new("mux"), &true);
+        });
+        let tag = self.inner.tag();
+        std::array::from_fn(|_| Chardev::issued(id, tag))
     }
 
     /// Adds a network back end, for one network device.

@@ -34,9 +34,26 @@ pub enum BuildError {
     },
     /// Two users of standard input.
     #[error(
-        "two character devices take QEMU's standard input, and only one can: use a socket for one, or `mux(true)` and share it"
+        "two character devices take QEMU's standard input, and only one can: use a socket for one, or share one with `mux_chardev`"
     )]
     StdioTwice,
+    /// Two ports of one name on one virtio-serial controller.
+    #[error("two ports of one virtio-serial controller have the name `{}`: give one of them another name", name.escape_debug())]
+    PortName {
+        /// The name.
+        name: String,
+    },
+    /// A balloon on memory that is a template.
+    #[error(
+        "a balloon does not go together with a memory template: the pages that it hands back are the file's; remove the balloon, or use `mib!(...)` for the memory"
+    )]
+    BalloonOnTemplate,
+    /// The name of a block node is too long.
+    #[error("the node name `{id}` has {} bytes, and QEMU allows 31: shorten it", id.len())]
+    NodeName {
+        /// The name.
+        id: String,
+    },
     /// `console=` on the kernel command line.
     #[error("the kernel command line sets `{parameter}`, which the VM's console sets: remove it")]
     ConsoleInCmdline {

@@ -8,10 +8,10 @@ use super::error::{BuildError, BuildErrors};
 use super::explain::{Explained, Notes, Reason};
 use crate::QemuCommand;
 use crate::accel::Architecture;
-use crate::backend::Chardev;
+use crate::backend::{Chardev, ReadOnlyImage};
 use crate::command::CommandError;
 use crate::kernel::Kernel;
-use crate::opts::{Context, Id, OptError, OptWriter, Transport, VmTag};
+use crate::opts::{Context, Id, OptError, OptReader, OptWriter, Transport, VmTag};
 
 /// A kind of thing that has ids of its own in QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     Netdev,
     IoThread,
     Rng,
+    Memory,
     Device,
 }
 
@@ -33,6 +34,7 @@ impl Kind {
             Self::Netdev => ("netdev", "netdevs", "-netdev"),
             Self::IoThread => ("iothread", "objects", "-object"),
             Self::Rng => ("rng", "objects", "-object"),
+            Self::Memory => ("mem", "objects", "-object"),
             Self::Device => ("device", "devices", "-device"),
         }
     }
@@ -64,6 +66,10 @@ pub(crate) struct Inner {
     singles: [Option<&'static str>; 4],
     controllers: u32,
     stdio_taken: bool,
+    /// Whether the memory is a file that VMs start from.
+    template: bool,
+    /// Where the arguments of named ports are.
+    ports: Vec<usize>,
     cmdline: Option<Vec<u8>>,
     errors: Vec<BuildError>,
     notes: Option<Notes>,
@@ -86,6 +92,8 @@ impl Inner {
             singles: [None; 4],
             controllers: 0,
             stdio_taken: false,
+            template: false,
+            ports: Vec::with_capacity(2),
             cmdline: None,
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
@@ -214,9 +222,45 @@ impl Inner {
         if single {
             self.single(name);
         }
+        if name == "virtio-balloon" && self.template {
+            self.error(BuildError::BalloonOnTemplate);
+        }
         self.mmio_devices += u32::from(mmio);
         let id = id.map(|id| self.claim(Kind::Device, Some(id)));
         self.options("-device", "a device of the definition", id.as_ref(), write);
+        if name == "virtserialport" {
+            self.ports.push(self.command.len() - 1);
+        }
+    }
+
+    /// The id of memory that is a template.
+    pub(crate) fn template_memory(&mut self) -> Id {
+        self.template = true;
+        self.claim(Kind::Memory, None)
+    }
+
+    /// The name of a block node; drives have theirs in the same space.
+    pub(crate) fn node_name(&mut self, id: Option<Id>) -> Id {
+        let id = self.claim(Kind::Drive, id);
+        if id.as_str().len() > ReadOnlyImage::MAX_NODE_NAME {
+            self.error(BuildError::NodeName { id: id.to_string() });
+        }
+        id
+    }
+
+    /// Two ports of one name on one bus: QEMU refuses them at the start.
+    fn check_port_names(&mut self) {
+        let mut seen: Vec<(Option<Vec<u8>>, Vec<u8>)> = Vec::new();
+        for index in std::mem::take(&mut self.ports) {
+            let Some(arg) = self.command.args().nth(index) else { continue };
+            let options = OptReader::new(arg.as_bytes());
+            let Some(name) = options.value("name").map(<[u8]>::to_vec) else { continue };
+            let port = (options.value("bus").map(<[u8]>::to_vec), name);
+            if seen.contains(&port) {
+                self.error(BuildError::PortName { name: String::from_utf8_lossy(&port.1).into_owned() });
+            }
+            seen.push(port);
+        }
     }
 
     fn single(&mut self, name: &'static str) {
@@ -289,6 +333,9 @@ impl Inner {
     /// Ends the VM: the kernel command line, and what can be counted only now.
     pub(crate) fn finish(&mut self, console: Option<&'static str>) {
         self.append(console);
+        if self.ports.len() > 1 {
+            self.check_port_names();
+        }
         if let Some(slots) = self.board.mmio_slots
             && self.mmio_devices > slots
         {

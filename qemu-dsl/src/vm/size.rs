@@ -1,5 +1,6 @@
 //! Memory and CPUs: `-m` and `-smp`.
 
+use crate::backend::TemplateMemory;
 use crate::opts::Size;
 
 /// The memory of a VM, in whole MiB and at least one.
@@ -38,7 +39,7 @@ impl Memory {
     }
 }
 
-/// What can be given where a [`Memory`] is wanted: a `Memory`. The trait is there for its message; it has no example.
+/// What can be given where a VM's memory is wanted: a [`Memory`], or a [`TemplateMemory`] which has an example.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Memory`",
     label = "expected a `Memory`",
@@ -47,13 +48,29 @@ impl Memory {
 )]
 pub trait IntoMemory {
     #[doc(hidden)]
-    fn into_memory(self) -> Memory;
+    fn memory(&self) -> Memory;
+
+    #[doc(hidden)]
+    fn template(&self) -> Option<&TemplateMemory<'_>> {
+        None
+    }
 }
 
 #[diagnostic::do_not_recommend]
 impl IntoMemory for Memory {
-    fn into_memory(self) -> Memory {
-        self
+    fn memory(&self) -> Memory {
+        *self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoMemory for TemplateMemory<'_> {
+    fn memory(&self) -> Memory {
+        self.memory()
+    }
+
+    fn template(&self) -> Option<&TemplateMemory<'_>> {
+        Some(self)
     }
 }
 
