@@ -2,8 +2,8 @@
 
 pub use crate::accel::Tcg;
 pub use crate::backend::{
-    Aio, Cache, Discard, Drive, Format, LogFile, Netdev, NullChardev, Reconnect, RngRandom, Socket, SocketPath, Stdio,
-    StreamNetdev, UserNetdev,
+    Aio, Cache, DirectCache, Discard, Drive, Format, LogFile, Netdev, NullChardev, ReadOnlyImage, Reconnect, RngRandom,
+    Socket, SocketPath, Stdio, StreamNetdev, UserNetdev,
 };
 pub use crate::cpu::{CortexA57, Haswell, Host, Max};
 pub use crate::device::{

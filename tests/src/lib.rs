@@ -3,6 +3,7 @@
 
 pub mod parse;
 pub mod plans;
+pub mod rules;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,17 @@ fn version(binary: &OsString) -> QemuVersion {
 pub fn guest_dir() -> PathBuf {
     let dir = root().join("target/guest");
     assert!(dir.join("vmlinuz-x86_64").is_file(), "{} has no guest: run scripts/setup guest", dir.display());
+    dir
+}
+
+/// The directory of the guest with the minimal `x86_64` kernel.
+///
+/// # Panics
+///
+/// Where it is not there.
+pub fn minimal_guest_dir() -> PathBuf {
+    let dir = root().join("target/guest-minimal");
+    assert!(dir.join("vmlinuz-x86_64").is_file(), "{} has no guest: run scripts/setup kernel", dir.display());
     dir
 }
 
