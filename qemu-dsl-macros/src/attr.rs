@@ -45,7 +45,7 @@ pub(crate) struct Version {
 const CONTAINER: &[&str] =
     &["device", "implied", "virtio", "bus", "tag", "value", "single", "write_only", "rename_all", "crate"];
 const FIELD: &[&str] = &["rename", "prefix", "flatten", "skip", "skip_if", "since", "until"];
-const VARIANT: &[&str] = &["rename", "rename_all"];
+const VARIANT: &[&str] = &["rename", "rename_all", "since", "until"];
 
 /// Where attributes stand: which keys are known there, and what the place is called.
 #[derive(Clone, Copy)]
@@ -90,8 +90,8 @@ impl FieldAttrs {
             (Place::Field, "flatten") => set(cx, &meta, &mut out.flatten, |m| Ok(span(m))),
             (Place::Field, "skip") => set(cx, &meta, &mut out.skip, |m| Ok(span(m))),
             (Place::Field, "skip_if") => set(cx, &meta, &mut out.skip_if, path),
-            (Place::Field, "since") => set(cx, &meta, &mut out.since, version),
-            (Place::Field, "until") => set(cx, &meta, &mut out.until, version),
+            (_, "since") => set(cx, &meta, &mut out.since, version),
+            (_, "until") => set(cx, &meta, &mut out.until, version),
             (Place::Field, _) => unknown(cx, key, &meta, FIELD, &[("struct or enum", CONTAINER)]),
             (Place::Variant, _) => unknown(cx, key, &meta, VARIANT, &[("field", FIELD), ("struct or enum", CONTAINER)]),
         });

@@ -105,15 +105,21 @@ fn write_opts(item: &Item, shape: &Shape) -> TokenStream {
             (quote!(head: __qemu_dsl::opts::Head::#head, fields: #schemas), quote!(#(#bind)* #head_write #(#writes)*))
         }
         Shape::Enum { tag, variants } => {
-            let schemas = variants.iter().map(|Variant { name, doc, fields, .. }| {
-                let fields = field_schemas(fields);
-                quote!(__qemu_dsl::opts::VariantSchema { name: #name, doc: #doc, fields: #fields })
+            let schemas = variants.iter().map(|Variant { name, doc, fields, since, until, .. }| {
+                let (key, fields) = (key(name, since.as_ref(), until.as_ref()), field_schemas(fields));
+                quote!(__qemu_dsl::opts::VariantSchema { key: #key, doc: #doc, fields: #fields })
             });
             let arms = variants.iter().map(|variant| {
                 let (pattern, name) = (pattern(variant), &variant.name);
                 let head = match tag {
                     None => quote!(writer.implied(#name);),
                     Some(tag) => quote!(writer.option(&const { __qemu_dsl::opts::Key::new(#tag) }, #name);),
+                };
+                let head = if variant.since.is_some() || variant.until.is_some() {
+                    let key = key(name, variant.since.as_ref(), variant.until.as_ref());
+                    quote!(writer.require(&const { #key }); #head)
+                } else {
+                    head
                 };
                 let writes = variant.fields.iter().map(write_field);
                 quote!(Self::#pattern => { #head #(#writes)* })

@@ -41,7 +41,7 @@ mod words;
 ///
 /// The variant's name is the implied head (`socket,path=...`), or the value of a key with `tag = "type"`
 /// (`type=unix,path=...`). A variant has named fields, or one struct of options. With `value`, an enum of bare words is
-/// itself the value of an option. `rename` and `rename_all` work on variants too.
+/// itself the value of an option. `rename`, `rename_all`, `since` and `until` work on variants too.
 ///
 /// Every mistake in the attributes of an item is reported at once, at its own place.
 #[proc_macro_derive(QemuOpts, attributes(qemu))]

@@ -52,6 +52,8 @@ pub(crate) struct Variant {
     pub(crate) doc: String,
     pub(crate) style: Style,
     pub(crate) fields: Vec<Field>,
+    pub(crate) since: Option<Version>,
+    pub(crate) until: Option<Version>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,6 +103,12 @@ impl Item {
                     for (variant, source) in variants.iter().zip(&data.variants) {
                         if variant.style != Style::Unit {
                             cx.error(source.fields.span(), "a `value` enum is words alone: this variant has fields");
+                        }
+                        if let Some(version) = variant.since.as_ref().or(variant.until.as_ref()) {
+                            cx.error(
+                                version.literal.span(),
+                                "a word has no version: options and groups of options have",
+                            );
                         }
                     }
                     Shape::Value(variants)
@@ -197,7 +205,9 @@ fn variant(cx: &Ctxt, source: &syn::Variant, case: Case) -> Variant {
             (Style::Newtype, field.into_iter().collect())
         }
     };
-    Variant { ident: source.ident.clone(), name, doc: doc(&source.attrs), style, fields }
+    check_versions(cx, attrs.since.as_ref(), attrs.until.as_ref());
+    let (since, until) = (attrs.since, attrs.until);
+    Variant { ident: source.ident.clone(), name, doc: doc(&source.attrs), style, fields, since, until }
 }
 
 fn fields(cx: &Ctxt, source: &Fields, case: Case) -> Vec<Field> {
@@ -248,7 +258,11 @@ fn check_field(cx: &Ctxt, attrs: &FieldAttrs) {
     if let (Some(_), Some(skip_if)) = (attrs.flatten, &attrs.skip_if) {
         cx.error(skip_if.span(), "`skip_if` is for single options, not for flattened groups");
     }
-    if let (Some(since), Some(until)) = (&attrs.since, &attrs.until)
+    check_versions(cx, attrs.since.as_ref(), attrs.until.as_ref());
+}
+
+fn check_versions(cx: &Ctxt, since: Option<&Version>, until: Option<&Version>) {
+    if let (Some(since), Some(until)) = (since, until)
         && (since.major, since.minor) > (until.major, until.minor)
     {
         cx.error(until.literal.span(), "`until` is before `since`: no version would have this option");

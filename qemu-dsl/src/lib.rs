@@ -31,6 +31,7 @@
 //! | [`backend`], [`device`], [`kernel`] | what a VM is made of |
 //! | [`vm`] | [`Vm`], the builder |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
+//! | [`schemas`] | every option that the library writes, as data |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
 //! | `host` | the probes; feature `host` |
 //! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
@@ -63,6 +64,7 @@ pub mod prelude;
 #[cfg(feature = "host")]
 pub mod qmp;
 pub mod sandbox;
+pub mod schemas;
 pub mod seccomp;
 pub mod vm;
 

@@ -4,6 +4,7 @@
 pub mod parse;
 pub mod plans;
 pub mod rules;
+pub mod schema;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,12 @@ pub struct Qemu {
 }
 
 impl Qemu {
+    fn at(dir: Option<PathBuf>) -> Self {
+        let mut qemu = Self { version: QemuVersion::new(0, 0, 0), dir };
+        qemu.version = version(&qemu.binary(Architecture::X86_64));
+        qemu
+    }
+
     /// The emulator for an architecture.
     pub fn binary(&self, arch: Architecture) -> OsString {
         match &self.dir {
@@ -43,23 +50,29 @@ pub fn root() -> &'static Path {
 ///
 /// Where there is none: tests that need QEMU do not pass without.
 pub fn qemus() -> Vec<Qemu> {
-    let mut dirs = vec![None];
+    let mut qemus = vec![Qemu::at(None)];
     if std::env::var_os("QEMU_DSL_ALL_QEMUS").is_some() {
-        for version in ["5.2", "7.2", "10.0", "11.1"] {
-            let dir = root().join("target/qemus").join(version).join("bin");
-            assert!(dir.is_dir(), "{} is missing: run scripts/setup qemus", dir.display());
-            dirs.push(Some(dir));
-        }
-    }
-    let mut qemus: Vec<Qemu> = Vec::new();
-    for dir in dirs {
-        let mut qemu = Qemu { version: QemuVersion::new(0, 0, 0), dir };
-        qemu.version = version(&qemu.binary(Architecture::X86_64));
-        if !qemus.iter().any(|known| known.version == qemu.version) {
-            qemus.push(qemu);
+        for qemu in side_by_side() {
+            if qemu.version != qemus[0].version {
+                qemus.push(qemu);
+            }
         }
     }
     qemus
+}
+
+/// The QEMUs that `scripts/setup qemus` made: 5.2, 7.2, 10.0 and 11.1.
+///
+/// # Panics
+///
+/// Where one is missing.
+pub fn side_by_side() -> Vec<Qemu> {
+    let at = |version| {
+        let dir = root().join("target/qemus").join(version).join("bin");
+        assert!(dir.is_dir(), "{} is missing: run scripts/setup qemus", dir.display());
+        Qemu::at(Some(dir))
+    };
+    ["5.2", "7.2", "10.0", "11.1"].map(at).into()
 }
 
 fn version(binary: &OsString) -> QemuVersion {

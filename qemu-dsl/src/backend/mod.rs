@@ -16,6 +16,7 @@ mod memory;
 mod net;
 mod object;
 
+pub(crate) use block::Blockdev;
 pub use block::{
     Aio, BlockNode, Cache, DirectCache, Discard, Drive, ErrorPolicy, Format, ReadOnlyImage, SharedImage,
     WriteErrorPolicy, ZeroWrites,
@@ -23,6 +24,7 @@ pub use block::{
 pub use chardev::{
     Chardev, ChardevBackend, IntoSocketPath, LogFile, NullChardev, Socket, SocketPath, SocketPathError, Stdio,
 };
+pub(crate) use memory::MemoryFile;
 pub use memory::TemplateMemory;
 pub use net::{NetBackend, Netdev, Reconnect, SocketAddress, StreamNetdev, UserNetdev};
 pub(crate) use object::IoThreadObject;

@@ -23,6 +23,7 @@ handle! {
 #[non_exhaustive]
 pub enum Netdev<'a> {
     /// A stream socket, to a user-mode network stack such as gvproxy or passt.
+    #[qemu(since = "7.2")]
     Stream(StreamNetdev<'a>),
     /// QEMU's built-in user-mode network stack.
     User(UserNetdev),

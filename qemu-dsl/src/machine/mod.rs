@@ -50,7 +50,7 @@ pub use microvm::{
     TimersOff, TimersOn, TimersSetting,
 };
 pub use pc::{Pc, Q35};
-pub use virt::{Virt, VirtPcie};
+pub use virt::{GicVersion, Virt, VirtPcie};
 
 use crate::accel::{Arch, Architecture};
 use crate::opts::{QemuOpts, Transport};
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(text(&Pc::new().mem_merge(true)), "pc,mem-merge=on");
         assert_eq!(text(&Q35::new()), "q35");
         assert_eq!(
-            text(&Virt::new().gic_version(3).highmem(false).virtualization(false)),
+            text(&Virt::new().gic_version(GicVersion::V3).highmem(false).virtualization(false)),
             "virt,virtualization=off,highmem=off,gic-version=3"
         );
     }

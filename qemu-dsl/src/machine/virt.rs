@@ -11,12 +11,25 @@ struct Board {
     virtualization: Option<bool>,
     /// Memory and devices above 4 GiB.
     highmem: Option<bool>,
-    /// The version of the interrupt controller: 2, 3 or 4.
-    gic_version: Option<u8>,
+    /// The version of the interrupt controller.
+    gic_version: Option<GicVersion>,
     /// Merging of equal memory pages (KSM).
     mem_merge: Option<bool>,
     /// Guest memory in core dumps of QEMU.
     dump_guest_core: Option<bool>,
+}
+
+/// The version of the interrupt controller of [`Virt`], which has an example. (QEMU documentation, "'virt' generic virtual
+/// platform", `gic-version`)
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
+#[qemu(value)]
+pub enum GicVersion {
+    /// `GICv2`: at most 8 CPUs.
+    #[qemu(rename = "2")]
+    V2,
+    /// `GICv3`.
+    #[qemu(rename = "3")]
+    V3,
 }
 
 /// The machine type `virt` (aarch64) with virtio-mmio devices only: for guests without a PCI driver, which find their
@@ -26,9 +39,9 @@ struct Board {
 /// board with PCI.
 ///
 /// ```
-/// use qemu_dsl::machine::Virt;
+/// use qemu_dsl::machine::{GicVersion, Virt};
 /// use qemu_dsl::opts;
-/// let machine = Virt::new().virtualization(false).highmem(false).gic_version(3);
+/// let machine = Virt::new().virtualization(false).highmem(false).gic_version(GicVersion::V3);
 /// assert_eq!(opts::to_text(&machine)?, b"virt,virtualization=off,highmem=off,gic-version=3");
 /// # Ok::<(), opts::OptError>(())
 /// ```
@@ -85,9 +98,9 @@ macro_rules! virt {
                 self
             }
 
-            /// The version of the interrupt controller: 2 (up to 8 CPUs), 3 or 4.
+            /// The version of the interrupt controller.
             #[must_use]
-            pub const fn gic_version(mut self, version: u8) -> Self {
+            pub const fn gic_version(mut self, version: GicVersion) -> Self {
                 self.board.gic_version = Some(version);
                 self
             }

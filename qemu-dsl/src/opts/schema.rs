@@ -47,12 +47,13 @@ pub enum Head {
 /// use qemu_dsl::backend::Netdev;
 /// use qemu_dsl::opts::{Head, QemuOpts};
 /// let Head::Variants { variants, .. } = Netdev::SCHEMA.head else { panic!("an enum") };
-/// assert!(variants.iter().any(|variant| variant.name == "stream"));
+/// let stream = variants.iter().find(|variant| variant.key.name == "stream").unwrap();
+/// assert_eq!(stream.key.since, Some(((7, 2), "7.2")));
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct VariantSchema {
-    /// The name that stands in the text.
-    pub name: &'static str,
+    /// The name that stands in the text, and the versions that have it.
+    pub key: Key,
     /// The options of this variant.
     pub fields: &'static [FieldSchema],
     /// The documentation, first paragraph.

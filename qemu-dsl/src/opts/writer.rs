@@ -167,6 +167,11 @@ impl<'a> OptWriter<'a> {
         value.write_field(key, self);
     }
 
+    /// Fails where the version of QEMU that the text is for lacks what `key` names.
+    pub fn require(&mut self, key: &Key) {
+        self.check_version(key);
+    }
+
     /// Writes `key=` and what `write` makes of the value.
     pub fn value(&mut self, key: &Key, write: impl FnOnce(&mut ValueWriter<'_, 'a>)) {
         self.begin(key);

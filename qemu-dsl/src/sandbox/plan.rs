@@ -14,7 +14,7 @@ use crate::device::{ConsolePort, VirtSerialPort, VirtioBalloon, VirtioBlk, Virti
 use crate::facts::{Acceleration, FactsError, HostAccel, HostFacts, Os, Platform};
 use crate::id;
 use crate::kernel::{Kernel, MmioDiscovery};
-use crate::machine::{HasIsaSerial, IoEventFd, MachineType, Microvm, Pc, Virt};
+use crate::machine::{GicVersion, HasIsaSerial, IoEventFd, MachineType, Microvm, Pc, Virt};
 use crate::opts::Size;
 use crate::seccomp::Seccomp;
 use crate::vm::{BuildErrors, Console, Explained, OnIsaSerial, OnVirtconsole, Reason, Target, Vm, Wrapper};
@@ -351,7 +351,7 @@ impl<'a> Planner<'a> {
     }
 
     fn virt(&self) -> Virt {
-        tuned!(self, Virt::new().virtualization(false).highmem(false).gic_version(3))
+        tuned!(self, Virt::new().virtualization(false).highmem(false).gic_version(GicVersion::V3))
     }
 
     fn iothread<M: IoEventFd<A>, A: Accelerator>(&self, vm: &mut Vm<M, A>) -> IoThread {

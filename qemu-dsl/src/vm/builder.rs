@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
 use super::error::BuildError;
+use super::globals::{MachineMemory, Monitor, MonitorMode, Mux, Name};
 use super::inner::{Board, Inner, Kind};
 use super::{BuildErrors, Explained, IntoMemory, Reason, Smp, Target};
 use crate::accel::Accelerator;
@@ -21,7 +22,7 @@ use crate::bus::{Bus, PlugsInto};
 use crate::cpu::CpuFor;
 use crate::device::{ConsolePort, Device, SerialPort, VirtConsole, VirtioSerial};
 use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
-use crate::opts::{Handle as _, Id, IntoId, Key, QemuOpts};
+use crate::opts::{Handle as _, Id, IntoId, QemuOpts};
 use crate::{QemuCommand, Since};
 
 /// A virtual machine under construction: machine type `M`, accelerator `A`, console `C`.
@@ -113,9 +114,7 @@ where
         let template = memory.template().map(|template| (inner.template_memory(), template.object()));
         inner.options("-machine", "the machine type", None, &mut |writer| {
             machine.write_opts(writer);
-            if let Some((id, _)) = &template {
-                writer.option(&Key::new("memory-backend"), id);
-            }
+            MachineMemory { memory_backend: template.as_ref().map(|(id, _)| *id) }.write_opts(writer);
         });
         inner.flag("-nodefaults", "no device that was not asked for");
         inner.flag("-no-user-config", "no configuration file of the host's changes the VM");
@@ -170,8 +169,8 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
     /// ```
     pub fn name(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
-        let key = crate::opts::Key::new("guest");
-        self.inner.options("-name", "what tools call the VM", None, &mut |writer| writer.option(&key, name.as_ref()));
+        let name = Name { guest: name.as_ref() };
+        self.inner.options("-name", "what tools call the VM", None, &mut |writer| name.write_opts(writer));
         self
     }
 
@@ -365,7 +364,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         let why = "a character device that front ends share";
         let id = self.inner.part(Kind::Chardev, None, why, &mut |writer| {
             backend.write_opts(writer);
-            writer.option(&Key::new("mux"), &true);
+            Mux { mux: true }.write_opts(writer);
         });
         let tag = self.inner.tag();
         std::array::from_fn(|_| Chardev::issued(id, tag))
@@ -574,10 +573,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         } else {
             let chardev = self.chardev_as(crate::id!("qmp"), Socket::listen(path));
             self.because("-chardev", || Reason::new("QMP's socket: its path does not fit `-qmp unix:`"));
-            self.inner.options("-mon", "control over a Unix socket", None, &mut |writer| {
-                writer.option(&Key::new("chardev"), &chardev);
-                writer.option(&Key::new("mode"), "control");
-            });
+            let monitor = Monitor { chardev: &chardev, mode: MonitorMode::Control };
+            self.inner.options("-mon", "control over a Unix socket", None, &mut |writer| monitor.write_opts(writer));
         }
         self
     }

@@ -5,6 +5,7 @@ mod builder;
 mod console;
 mod error;
 mod explain;
+pub(crate) mod globals;
 mod inner;
 mod size;
 
