@@ -3,8 +3,10 @@
 
 pub mod parse;
 pub mod plans;
+pub mod qtest;
 pub mod rules;
 pub mod schema;
+pub mod values;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
