@@ -10,7 +10,7 @@
 
 use crate::accel::{Hvf, Kvm, Tcg, X86_64};
 use crate::backend::{
-    Blockdev, Drive, IoThreadObject, LogFile, MemoryFile, Netdev, NullChardev, RngRandom, Socket, Stdio,
+    Blockdev, Drive, IoThreadObject, LogFile, MemoryFile, Netdev, NullChardev, PassedSocket, RngRandom, Socket, Stdio,
 };
 use crate::cpu::{CortexA57, Haswell, Host, Max};
 use crate::device::{
@@ -48,7 +48,7 @@ pub const SCHEMAS: &[Described] = schemas! {
     "-sandbox": Seccomp;
     "-drive": Drive;
     "-blockdev": Blockdev;
-    "-chardev": Socket, Stdio, LogFile, NullChardev, Mux;
+    "-chardev": Socket, PassedSocket, Stdio, LogFile, NullChardev, Mux;
     "-mon": Monitor;
     "-netdev": Netdev;
     "-object": IoThreadObject, RngRandom, MemoryFile;

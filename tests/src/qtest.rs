@@ -1,5 +1,5 @@
-//! Reading QEMU's fw_cfg device over the qtest protocol: what a guest's firmware would be told, without a guest.
-//! (QEMU documentation, "QEMU Firmware Configuration (fw_cfg) Device", "QTest Protocol")
+//! Reading QEMU's `fw_cfg` device over the qtest protocol: what a guest's firmware would be told, without a guest.
+//! (QEMU documentation, "QEMU Firmware Configuration (`fw_cfg`) Device", "`QTest` Protocol")
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;

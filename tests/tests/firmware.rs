@@ -1,4 +1,4 @@
-//! Values in options of a wrapper author's own, as firmware and guests are told of them: fw_cfg and SMBIOS.
+//! Values in options of a wrapper author's own, as firmware and guests are told of them: `fw_cfg` and SMBIOS.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -37,7 +37,7 @@ enum Smbios<'a> {
     },
 }
 
-/// The fw_cfg files of a `pc` with these options.
+/// The `fw_cfg` files of a `pc` with these options.
 fn files(qemu: &Qemu, options: &[(&str, Vec<u8>)], wanted: &str) -> Vec<(String, Vec<u8>)> {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("qtest");

@@ -27,9 +27,8 @@ fn command(qemu: &Qemu, twin: &Twin, dir: &Path) -> QemuCommand {
     if !accel_given {
         command.arg("-accel").unwrap().arg("tcg").unwrap();
     }
-    let mut words = twin.args.replace("{dir}", dir.to_str().unwrap());
-    words += &format!(" -qmp unix:{}/qmp.sock,server=on,wait=off", dir.display());
-    for word in words.split(' ') {
+    let words = format!("{} -qmp unix:{{dir}}/qmp.sock,server=on,wait=off", twin.args);
+    for word in words.replace("{dir}", dir.to_str().unwrap()).split(' ') {
         command.arg(word).unwrap();
     }
     command

@@ -14,8 +14,8 @@ fn qemu_knows_every_key() {
             let there = found.iter().filter(|finding| finding.found.is_some()).count();
             println!("QEMU {} ({arch}): {there} of {} are there", qemu.version, found.len());
             assert!(there > 100, "only {there} were found");
-            let faulty = found.iter().filter_map(Finding::fault);
-            faults.extend(faulty.map(|fault| format!("QEMU {} ({arch}): {fault}", qemu.version)));
+            let wrong = found.iter().filter_map(Finding::fault);
+            faults.extend(wrong.map(|fault| format!("QEMU {} ({arch}): {fault}", qemu.version)));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));

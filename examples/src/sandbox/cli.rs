@@ -45,6 +45,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
     pub(crate) qemu: Option<OsString>,
 
+    /// gvproxy, for a network
+    #[arg(long, value_name = "PATH", default_value = "gvproxy", allow_hyphen_values = true)]
+    pub(crate) gvproxy: OsString,
+
     /// Uses emulation even where there is hardware acceleration
     #[arg(long)]
     pub(crate) emulate: bool,

@@ -35,6 +35,8 @@ pub(crate) enum InputError {
     Qemu(String),
     #[error("the {what} `{path}` cannot be read: {source}; {remedy}")]
     File { what: &'static str, path: String, source: io::Error, remedy: &'static str },
+    #[error("there is no user `{user}`: make one with `useradd --system {user}`, or leave out --user")]
+    NoUser { user: String },
     #[error("the work directory `{path}` is not there: make it and put an overlay.qcow2 into it, or leave out --dir")]
     NoDir { path: String },
     #[error("the disk overlay cannot be made: {0}")]

@@ -1,6 +1,7 @@
 //! Boots the sandbox, talks to its agent, ends it.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -8,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
-use qemu_dsl::launch::{Agent, AgentError, Ended, Killer, Launch, LaunchError, Machine, WorkDir};
+use qemu_dsl::QemuVersion;
+use qemu_dsl::launch::{AgentError, Ended, Gvproxy, GvproxyError, Killer, Launch, LaunchError, Machine, WorkDir};
 use qemu_dsl::sandbox::{Plan, SandboxConfig, VmId, plan};
 
 use crate::cli::Cli;
@@ -21,6 +23,8 @@ pub(crate) enum RunError {
     Input(#[from] InputError),
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    #[error(transparent)]
+    Network(#[from] GvproxyError),
     #[error("the guest did not answer within {0} s; the console shows how far it came")]
     Timeout(u64),
     #[error("the guest failed: {0}")]
@@ -34,9 +38,9 @@ pub(crate) enum RunError {
 impl RunError {
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Input(_) => 2,
+            Self::Input(_) | Self::Network(GvproxyError::Start { .. } | GvproxyError::Port { .. }) => 2,
             Self::Launch(LaunchError::Timeout { .. }) | Self::Timeout(_) => 4,
-            Self::Launch(_) | Self::Left(_) => 3,
+            Self::Launch(_) | Self::Network(_) | Self::Left(_) => 3,
             Self::Guest(_) => 1,
             Self::Interrupted(signal) => u8::try_from(128 + *signal as i32).unwrap_or(1),
         }
@@ -59,14 +63,15 @@ pub(crate) fn run(cli: &Cli, facts: &Facts) -> Result<(), RunError> {
             eprintln!("sandbox: {verdict}");
         }
     }
-    let (dir, _removed_at_the_end) = work_dir(cli)?;
+    let group = cli.user.as_deref().map(group_of).transpose()?;
+    let (dir, _removed_at_the_end) = work_dir(cli, group)?;
     let config = input::config(cli, dir, facts.facts.arch)?;
     check_files(cli, &config, facts)?;
     let plan = plan(&config, &facts.facts).map_err(InputError::from)?;
     if let Some(remark) = plan.remark() {
         eprintln!("sandbox: note: {remark}");
     }
-    let result = boot(cli, &config, &plan, &interrupts);
+    let result = boot(cli, &config, &plan, facts, &interrupts);
     if cli.dir.is_some() {
         remove_sockets(&config);
     }
@@ -75,10 +80,22 @@ pub(crate) fn run(cli: &Cli, facts: &Facts) -> Result<(), RunError> {
     if ended.processes_left > 0 { Err(RunError::Left(ended.processes_left)) } else { Ok(()) }
 }
 
-fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts) -> Result<(Answer, Ended), RunError> {
+fn boot(
+    cli: &Cli,
+    config: &SandboxConfig,
+    plan: &Plan,
+    facts: &Facts,
+    interrupts: &Interrupts,
+) -> Result<(Answer, Ended), RunError> {
     let deadline = Instant::now() + Duration::from_secs(cli.timeout);
     let paths = config.paths();
-    let mut machine = Launch::new(plan.command()).console_log(&paths.console_log).tap(console::show).start()?;
+    // It ends when this function does, after QEMU.
+    let _network = Gvproxy::start(&cli.gvproxy, config)?;
+    let mut launch = Launch::new(plan.command()).console_log(&paths.console_log).tap(console::show);
+    if let Some(proof) = facts.facts.qemu_version.and_then(QemuVersion::since) {
+        launch = launch.exit_with_parent(proof);
+    }
+    let mut machine = launch.start()?;
     interrupts.end_with(machine.killer());
     let talked = talk(&machine, config, deadline).map_err(|error| explain(error, &machine, cli.timeout));
     let qmp = machine.qmp(&paths.qmp, Instant::now() + Duration::from_secs(1));
@@ -91,8 +108,8 @@ fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts)
 
 /// Waits for the agent, asks it, and tells it to power off.
 fn talk(machine: &Machine, config: &SandboxConfig, deadline: Instant) -> Result<Answer, TalkError> {
-    let mut events = Agent::new(machine.connect(&config.paths().event, deadline)?)?;
-    let mut commands = Agent::new(machine.connect(&config.paths().cmd, deadline)?)?;
+    let mut events = machine.agent(&config.paths().event, deadline)?;
+    let mut commands = machine.agent(&config.paths().cmd, deadline)?;
     events.wait_for("ready", deadline)?;
     let text = commands.ask("ping", deadline)?;
     let after = machine.started().elapsed();
@@ -131,14 +148,25 @@ fn explain(error: TalkError, machine: &Machine, timeout: u64) -> RunError {
     }
 }
 
+/// The group of the user that QEMU runs as: it has to reach the work directory.
+fn group_of(user: &str) -> Result<u32, InputError> {
+    match nix::unistd::User::from_name(user) {
+        Ok(Some(user)) => Ok(user.gid.as_raw()),
+        _ => Err(InputError::NoUser { user: user.to_owned() }),
+    }
+}
+
 /// The work directory: the given one, or a new one that ends with the returned guard.
-fn work_dir(cli: &Cli) -> Result<(PathBuf, Option<WorkDir>), InputError> {
+fn work_dir(cli: &Cli, group: Option<u32>) -> Result<(PathBuf, Option<WorkDir>), InputError> {
     match &cli.dir {
         Some(dir) if dir.is_dir() => Ok((dir.clone(), None)),
         Some(dir) => Err(InputError::NoDir { path: dir.display().to_string() }),
         None => {
             let id: VmId = cli.vm_id.parse()?;
-            let dir = WorkDir::create(&input::work_parent(), id.short())?;
+            let dir = match group {
+                None => WorkDir::create(&input::work_parent(), id.short())?,
+                Some(group) => WorkDir::create_for_group(&input::work_parent(), id.short(), group)?,
+            };
             Ok((dir.path().to_owned(), Some(dir)))
         }
     }
@@ -154,6 +182,12 @@ fn check_files(cli: &Cli, config: &SandboxConfig, facts: &Facts) -> Result<(), I
         let base = config.paths().kernel_dir.join(format!("rootfs-{arch}.qcow2"));
         readable("root disk", &base, KERNEL)?;
         make_overlay(&base, &config.paths().overlay)?;
+        if cli.user.is_some() {
+            // The directory has given it its group, which QEMU's user is in.
+            let shared = std::fs::Permissions::from_mode(0o660);
+            std::fs::set_permissions(&config.paths().overlay, shared)
+                .map_err(|error| InputError::Overlay(error.to_string()))?;
+        }
     }
     readable("disk overlay", &config.paths().overlay, OVERLAY)
 }

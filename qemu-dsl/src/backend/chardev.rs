@@ -162,6 +162,47 @@ impl<'a> Socket<'a> {
 
 impl ChardevBackend for Socket<'_> {}
 
+/// A Unix socket that this process listens on already, and passes on to QEMU: clients can connect before QEMU is there, and
+/// nobody else can take the path. (QEMU documentation, "Invocation", `-chardev socket,fd=`)
+///
+/// ```
+/// use std::os::unix::net::UnixListener;
+/// use qemu_dsl::backend::PassedSocket;
+/// use qemu_dsl::prelude::*;
+///
+/// # let dir = std::env::temp_dir().join(format!("qemu-dsl-passed-{}", std::process::id()));
+/// # std::fs::create_dir_all(&dir)?;
+/// # let path = dir.join("qmp.sock");
+/// let listener = UnixListener::bind(&path)?;
+/// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+/// let chardev = vm.chardev(PassedSocket::new(&listener));
+/// vm.qmp_on(chardev);
+/// let command = vm.build()?;
+/// // Launch::new(&command).pass_fd(&listener).start()?;
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy)]
+#[qemu(implied = "socket", write_only)]
+pub struct PassedSocket {
+    /// The number of the file descriptor. QEMU reads it as text, for it may also be a name.
+    fd: i32,
+    /// Whether clients connect.
+    server: bool,
+    /// Whether QEMU waits for the first client before the VM starts.
+    wait: bool,
+}
+
+impl PassedSocket {
+    /// The socket that `listener` listens on. It must be open when QEMU is started.
+    pub fn new(listener: &std::os::unix::net::UnixListener) -> Self {
+        use std::os::fd::AsRawFd as _;
+        Self { fd: listener.as_raw_fd(), server: true, wait: false }
+    }
+}
+
+impl ChardevBackend for PassedSocket {}
+
 /// Standard input and output of QEMU: `-chardev stdio`.
 ///
 /// ```

@@ -22,7 +22,8 @@ pub use block::{
     WriteErrorPolicy, ZeroWrites,
 };
 pub use chardev::{
-    Chardev, ChardevBackend, IntoSocketPath, LogFile, NullChardev, Socket, SocketPath, SocketPathError, Stdio,
+    Chardev, ChardevBackend, IntoSocketPath, LogFile, NullChardev, PassedSocket, Socket, SocketPath, SocketPathError,
+    Stdio,
 };
 pub(crate) use memory::MemoryFile;
 pub use memory::TemplateMemory;

@@ -42,8 +42,8 @@ pub enum AgentError {
     /// No answer in time.
     #[error("the guest agent did not answer in time")]
     Timeout,
-    /// A line longer than 1 MiB.
-    #[error("the guest agent sent a line of more than 1 MiB")]
+    /// A line or frame longer than 1 MiB.
+    #[error("a line or frame of more than 1 MiB is no message of a guest agent")]
     TooLong,
 }
 
@@ -56,6 +56,39 @@ impl Agent {
     pub fn new(stream: UnixStream) -> Result<Self, AgentError> {
         let output = stream.try_clone()?;
         Ok(Self { lines: Lines::new(stream.into(), output.into(), MAX_LINE)? })
+    }
+
+    /// Sends a frame: the length, four bytes with the highest first, and `bytes`, which may hold anything. Waits while the guest
+    /// does not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask); [`AgentError::TooLong`] for more than 1 MiB.
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use std::time::{Duration, Instant};
+    /// use qemu_dsl::launch::Agent;
+    ///
+    /// let (ours, guest) = UnixStream::pair()?;
+    /// let soon = Instant::now() + Duration::from_secs(5);
+    /// Agent::new(ours)?.send_frame(b"two\nlines", soon)?;
+    /// assert_eq!(Agent::new(guest)?.next_frame(soon)?, b"two\nlines");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_frame(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), AgentError> {
+        let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= MAX_LINE).ok_or(AgentError::TooLong)?;
+        let frame = [&length.to_be_bytes(), bytes].concat();
+        if self.lines.write(&frame, deadline)? { Ok(()) } else { Err(AgentError::Timeout) }
+    }
+
+    /// The next frame from the guest. [`send_frame`](Self::send_frame) has an example.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    pub fn next_frame(&mut self, deadline: Instant) -> Result<Vec<u8>, AgentError> {
+        taken(self.lines.read_frame(deadline)?)
     }
 
     /// Sends a line and returns the next one from the guest.
@@ -84,12 +117,7 @@ impl Agent {
     ///
     /// As [`ask`](Self::ask).
     pub fn next_line(&mut self, deadline: Instant) -> Result<String, AgentError> {
-        match self.lines.read(deadline)? {
-            ReadLine::Line(line) => Ok(String::from_utf8_lossy(&line).trim_end().to_owned()),
-            ReadLine::Timeout => Err(AgentError::Timeout),
-            ReadLine::Closed => Err(AgentError::Closed),
-            ReadLine::TooLong => Err(AgentError::TooLong),
-        }
+        taken(self.lines.read(deadline)?).map(|line| String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 
     /// Reads lines until one is `line`.
@@ -110,5 +138,14 @@ impl Agent {
     pub fn wait_for(&mut self, line: &str, deadline: Instant) -> Result<(), AgentError> {
         while self.next_line(deadline)? != line {}
         Ok(())
+    }
+}
+
+fn taken(read: ReadLine) -> Result<Vec<u8>, AgentError> {
+    match read {
+        ReadLine::Line(bytes) => Ok(bytes),
+        ReadLine::Timeout => Err(AgentError::Timeout),
+        ReadLine::Closed => Err(AgentError::Closed),
+        ReadLine::TooLong => Err(AgentError::TooLong),
     }
 }

@@ -1,7 +1,8 @@
 //! The thread that starts a program, and knows when it ends.
 
 use std::io;
-use std::process::{ChildStderr, ChildStdout, ExitStatus, Stdio};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use crate::QemuCommand;
+use super::family::{self, Process};
 
 /// A running program, in a process group of its own. Dropping this kills the group.
 #[derive(Debug)]
@@ -47,27 +48,37 @@ struct State {
     /// Set under the lock in which the program is reaped: while it is [`None`], the process id is still the program's.
     status: Mutex<Option<ExitStatus>>,
     ended: Condvar,
+    /// Processes that came of the program and may outlive it: those outside its process group.
+    family: Mutex<Vec<Process>>,
 }
 
 impl State {
     fn lock(&self) -> MutexGuard<'_, Option<ExitStatus>> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn family(&self) -> MutexGuard<'_, Vec<Process>> {
+        self.family.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 type Pipes = (u32, ChildStdout, ChildStderr);
 
 impl Watch {
-    pub(super) fn start(command: &QemuCommand) -> io::Result<(Self, ChildStdout, ChildStderr)> {
+    pub(super) fn start(
+        mut command: Command,
+        passed: &[BorrowedFd<'_>],
+    ) -> io::Result<(Self, ChildStdout, ChildStderr)> {
         use std::os::unix::process::CommandExt as _;
-        let mut command = command.to_command();
+        // The caller waits until the program runs, and holds them meanwhile.
+        let passed: Vec<RawFd> = passed.iter().map(AsRawFd::as_raw_fd).collect();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let state = Arc::new(State::default());
         let (sender, receiver) = mpsc::sync_channel::<io::Result<Pipes>>(1);
         let thread = std::thread::Builder::new().name("qemu-watch".to_owned()).spawn({
             let state = Arc::clone(&state);
             // The kernel's tie between the program and its parent is to the *thread*: so the thread that starts it stays.
-            move || run(command, &state, &sender)
+            move || run(command, passed, &state, &sender)
         })?;
         let (pid, stdout, stderr) = receiver.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
         Ok((Self { target: Target { pid, state }, thread: Some(thread) }, stdout, stderr))
@@ -89,16 +100,39 @@ impl Watch {
         self.target.clone()
     }
 
-    /// How many processes of the program's group are left.
-    pub(super) fn processes_left(&self) -> usize {
-        match killpg(group(self.target.pid), None) {
-            Err(nix::errno::Errno::ESRCH) => 0,
-            _ => processes_in_group(self.target.pid),
+    /// Whether `pid` is this process, which passes sockets on, or one that came of the program; then it is remembered.
+    pub(super) fn is_own(&self, pid: i32) -> bool {
+        if pid == nix::unistd::getpid().as_raw() {
+            return true;
         }
+        let Some(process) = family::member(pid, group(self.target.pid).as_raw()) else { return false };
+        let mut family = self.target.state.family();
+        if !family.contains(&process) {
+            family.push(process);
+        }
+        true
+    }
+
+    /// Notes all processes that came of the program: once it is gone, nobody can tell any more which they are.
+    pub(super) fn remember_family(&self) {
+        let found = family::of(group(self.target.pid).as_raw());
+        let mut family = self.target.state.family();
+        for process in found {
+            if !family.contains(&process) {
+                family.push(process);
+            }
+        }
+    }
+
+    /// How many processes that came of the program are left.
+    pub(super) fn processes_left(&self) -> usize {
+        self.remember_family();
+        self.target.state.family().iter().filter(|process| process.is_alive()).count()
     }
 
     /// Kills the program, and waits until it is gone.
     pub(super) fn kill(&self) -> ExitStatus {
+        self.remember_family();
         self.target.signal(Signal::SIGKILL);
         let state = &self.target.state;
         let mut status = state.lock();
@@ -121,8 +155,8 @@ impl Drop for Watch {
     }
 }
 
-fn run(mut command: std::process::Command, state: &State, sender: &mpsc::SyncSender<io::Result<Pipes>>) {
-    let mut child = match super::spawn::spawn(&mut command) {
+fn run(mut command: Command, passed: Vec<RawFd>, state: &State, sender: &mpsc::SyncSender<io::Result<Pipes>>) {
+    let mut child = match super::spawn::spawn(&mut command, passed) {
         Ok(child) => child,
         Err(error) => {
             let _ = sender.send(Err(error));
@@ -143,21 +177,9 @@ fn run(mut command: std::process::Command, state: &State, sender: &mpsc::SyncSen
     let mut status = state.lock();
     // What the program started and left in its group ends with it.
     let _ = killpg(group(pid), Signal::SIGKILL);
+    let family: Vec<Process> = state.family().iter().filter(|process| !process.is(pid)).copied().collect();
+    family::kill_all(&family);
     *status = Some(child.wait().unwrap_or_default());
     drop(status);
     state.ended.notify_all();
-}
-
-/// Counts the processes of a group. On systems without /proc, a group that is there counts as one.
-fn processes_in_group(group: u32) -> usize {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return 1 };
-    let stats = processes.flatten().filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
-    // man 5 proc: after the name in parentheses come state, parent and group. A zombie is as good as gone.
-    stats
-        .filter_map(|stat| {
-            let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-            let (run_state, _parent, member_of) = (fields.next()?, fields.next()?, fields.next()?);
-            (run_state != "Z" && member_of.parse() == Ok(group)).then_some(())
-        })
-        .count()
 }

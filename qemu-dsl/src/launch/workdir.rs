@@ -39,6 +39,29 @@ impl WorkDir {
         Ok(Self { path })
     }
 
+    /// The same for a QEMU that runs as another user: `group` may use the directory too (mode 2770), and what is made in it
+    /// belongs to that group.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create); and when this process may not give the directory to `group`.
+    ///
+    /// ```
+    /// use qemu_dsl::launch::WorkDir;
+    /// let own_group = nix::unistd::getegid().as_raw();
+    /// let dir = WorkDir::create_for_group(&std::env::temp_dir(), "job-1", own_group)?;
+    /// # Ok::<(), qemu_dsl::launch::WorkDirError>(())
+    /// ```
+    pub fn create_for_group(parent: &Path, name: &str, group: u32) -> Result<Self, WorkDirError> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = Self::create(parent, name)?;
+        // The group before the mode: nobody else's group may use the directory for a moment.
+        let given = std::os::unix::fs::chown(&dir.path, None, Some(group))
+            .and_then(|()| std::fs::set_permissions(&dir.path, std::fs::Permissions::from_mode(0o2770)));
+        given.map_err(|source| WorkDirError { parent: parent.display().to_string(), source })?;
+        Ok(dir)
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path

@@ -43,7 +43,6 @@ impl Lines {
 
     /// The next line.
     pub(crate) fn read(&mut self, deadline: Instant) -> io::Result<ReadLine> {
-        let mut chunk = [0; 16 * 1024];
         loop {
             if let Some(line) = self.take_line() {
                 return Ok(ReadLine::Line(line));
@@ -51,14 +50,47 @@ impl Lines {
             if self.buffer.len() > self.max_line {
                 return Ok(ReadLine::TooLong);
             }
+            if let Some(end) = self.fill(deadline)? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The next frame: a length, four bytes with the highest first, and so many bytes.
+    pub(crate) fn read_frame(&mut self, deadline: Instant) -> io::Result<ReadLine> {
+        loop {
+            if let Some(length) = self.buffer.first_chunk().map(|length| u32::from_be_bytes(*length) as usize) {
+                if length > self.max_line {
+                    return Ok(ReadLine::TooLong);
+                }
+                if self.buffer.len() >= 4 + length {
+                    let frame = self.buffer[4..4 + length].to_vec();
+                    self.buffer.drain(..4 + length);
+                    self.scanned = 0;
+                    return Ok(ReadLine::Line(frame));
+                }
+            }
+            if let Some(end) = self.fill(deadline)? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Reads what there is, or waits for it; what ended the stream or the wait, if something did.
+    fn fill(&mut self, deadline: Instant) -> io::Result<Option<ReadLine>> {
+        let mut chunk = [0; 16 * 1024];
+        loop {
             match self.input.read(&mut chunk) {
-                Ok(0) => return Ok(ReadLine::Closed),
-                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+                Ok(0) => return Ok(Some(ReadLine::Closed)),
+                Ok(count) => {
+                    self.buffer.extend_from_slice(&chunk[..count]);
+                    return Ok(None);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(ReadLine::Closed),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Some(ReadLine::Closed)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if !wait(self.input.as_fd(), PollFlags::POLLIN, deadline)? {
-                        return Ok(ReadLine::Timeout);
+                        return Ok(Some(ReadLine::Timeout));
                     }
                 }
                 Err(error) => return Err(error),
@@ -132,6 +164,22 @@ mod tests {
         assert_eq!(lines.read(soon()).unwrap(), ReadLine::Line(b"".to_vec()));
         theirs.write_all(b"123456789").unwrap();
         assert_eq!(lines.read(soon()).unwrap(), ReadLine::TooLong);
+        drop(theirs);
+    }
+
+    #[test]
+    fn frames_in_pieces() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut lines = Lines::new(ours.try_clone().unwrap().into(), ours.into(), 8).unwrap();
+        let soon = || Instant::now() + Duration::from_secs(5);
+        theirs.write_all(b"\0\0\0\x03a\nb\0\0").unwrap();
+        assert_eq!(lines.read_frame(soon()).unwrap(), ReadLine::Line(b"a\nb".to_vec()));
+        assert_eq!(lines.read_frame(Instant::now()).unwrap(), ReadLine::Timeout);
+        theirs.write_all(b"\0\0line\n").unwrap();
+        assert_eq!(lines.read_frame(soon()).unwrap(), ReadLine::Line(Vec::new()));
+        assert_eq!(lines.read(soon()).unwrap(), ReadLine::Line(b"line".to_vec()), "frames and lines can take turns");
+        theirs.write_all(b"\xff\xff\xff\xff").unwrap();
+        assert_eq!(lines.read_frame(soon()).unwrap(), ReadLine::TooLong);
         drop(theirs);
     }
 

@@ -13,6 +13,7 @@
 //! ```
 
 mod lines;
+mod typed;
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 
 use crate::QemuVersion;
 pub(crate) use lines::{Lines, ReadLine};
+pub use typed::{BlockInfo, ChardevInfo, Events, RunState};
 
 /// The longest message that is taken from QEMU. `query-qmp-schema`, the longest usual one, has 0.2 MB.
 const MAX_LINE: usize = 64 << 20;

@@ -573,9 +573,15 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         } else {
             let chardev = self.chardev_as(crate::id!("qmp"), Socket::listen(path));
             self.because("-chardev", || Reason::new("QMP's socket: its path does not fit `-qmp unix:`"));
-            let monitor = Monitor { chardev: &chardev, mode: MonitorMode::Control };
-            self.inner.options("-mon", "control over a Unix socket", None, &mut |writer| monitor.write_opts(writer));
+            self.qmp_on(chardev);
         }
+        self
+    }
+
+    /// Speaks QMP on a character device. [`PassedSocket`](crate::backend::PassedSocket) has an example.
+    pub fn qmp_on(&mut self, chardev: Chardev) -> &mut Self {
+        let monitor = Monitor { chardev: &chardev, mode: MonitorMode::Control };
+        self.inner.options("-mon", "control over a character device", None, &mut |writer| monitor.write_opts(writer));
         self
     }
 }

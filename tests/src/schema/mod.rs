@@ -60,10 +60,10 @@ impl Finding {
 
 /// Whether text of `kind` is right for QEMU's type.
 fn agrees(kind: OptType, found: &str) -> bool {
-    let is = |words: &[&str]| words.contains(&found);
     const TEXT: &[&str] = &["str", "string"];
     const NUMBER: &[&str] =
         &["int", "number", "size", "uint8", "uint16", "uint32", "uint64", "int32", "int64", "u8", "u16", "u32", "u64"];
+    let is = |words: &[&str]| words.contains(&found);
     match kind {
         OptType::Bool => is(&["bool", "boolean", "OnOffAuto", "on|off|auto"]),
         OptType::Integer => is(NUMBER),
@@ -88,7 +88,7 @@ pub fn findings(binary: &mut Binary<'_>) -> Vec<Finding> {
     let arch = binary.arch();
     for described in SCHEMAS.iter().filter(|described| is_for(described, arch)) {
         for (head, since_head, fields) in groups(described, arch) {
-            group(binary, described.flag, &head, &since_head, &fields, &mut out);
+            group(binary, described.flag, &head, since_head.as_ref(), &fields, &mut out);
         }
     }
     out.sort_by(|a, b| a.said.cmp(&b.said));
@@ -176,13 +176,13 @@ fn group(
     binary: &mut Binary<'_>,
     flag: &'static str,
     head: &str,
-    head_key: &Option<Key>,
+    head_key: Option<&Key>,
     fields: &Fields,
     out: &mut Vec<Finding>,
 ) {
     let version = binary.qemu().version;
     let (head_found, how_head, known) = about_head(binary, flag, head);
-    let head_expected = head_key.is_none_or(|key| has(&key, version));
+    let head_expected = head_key.is_none_or(|key| has(key, version));
     let said = |key: &str| Said { flag, head: head.to_owned(), key: key.to_owned() };
     if !head.is_empty() {
         let found = head_found.then(|| "a name".to_owned());

@@ -45,8 +45,8 @@ impl Qapi {
         let object = self.0.get(object)?;
         if object["meta-type"] == "alternate" {
             // A reference by name, or the thing itself: only the latter has members.
-            let members = object["members"].as_array()?.iter();
-            return members.filter_map(|member| self.member(member["type"].as_str()?, key, path, tags)).next();
+            let mut members = object["members"].as_array()?.iter();
+            return members.find_map(|member| self.member(member["type"].as_str()?, key, path, tags));
         }
         let (head, rest) = key.split_once('.').map_or((key, None), |(head, rest)| (head, Some(rest)));
         if let Some(member) = object["members"].as_array()?.iter().find(|member| member["name"] == head) {

@@ -75,9 +75,9 @@ fn count(counts: &mut String, qemu: &Qemu, arch: Architecture, found: &[Finding]
 }
 
 fn header(page: &mut String, qemus: &[Qemu]) {
-    let versions =
-        qemus.iter().map(|qemu| format!(" {}.{} |", qemu.version.major, qemu.version.minor)).collect::<String>();
-    let _ = writeln!(page, "| option | type |{versions}\n|---|---|{}", "---|".repeat(qemus.len()));
+    let versions = qemus.iter().map(|qemu| format!("{}.{}", qemu.version.major, qemu.version.minor));
+    let versions = versions.collect::<Vec<_>>().join(" | ");
+    let _ = writeln!(page, "| option | type | {versions} |\n|---|---|{}", "---|".repeat(qemus.len()));
 }
 
 fn line(page: &mut String, said: &Said, row: &[(usize, Finding)], qemus: &[Qemu]) {

@@ -1,0 +1,109 @@
+//! Why QEMU is not running.
+
+use std::io;
+
+use crate::qmp::QmpError;
+
+/// Why QEMU is not running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// The program cannot be started.
+    #[error("`{program}` cannot be started: {source}{}", hint(source))]
+    Start {
+        /// The program: QEMU, or the outermost wrapper.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The console's log cannot be written.
+    #[error("the console log `{path}` cannot be written: {source}")]
+    ConsoleLog {
+        /// The file.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// QEMU ended by itself.
+    #[error("QEMU ended with {status}{}{}", argument.as_ref().map(|a| format!(" over the argument `{a}`")).unwrap_or_default(), said(stderr))]
+    Exited {
+        /// How it ended: "exit status 1", "SIGABRT".
+        status: String,
+        /// The end of its standard error.
+        stderr: String,
+        /// The argument that it complains about.
+        argument: Option<String>,
+    },
+    /// QEMU runs, and a socket of its was not there in time.
+    #[error("QEMU did not answer at `{path}` in time{}", said(stderr))]
+    Timeout {
+        /// The socket.
+        path: String,
+        /// The end of its standard error.
+        stderr: String,
+    },
+    /// The socket was there, and what answered was not right.
+    #[error("QEMU's socket `{path}` cannot be used: {source}")]
+    Socket {
+        /// The socket.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Somebody else listens on the socket.
+    #[error(
+        "process {pid} of user {uid} listens on `{path}`, and it is not the QEMU that was started: use a work directory of your own"
+    )]
+    Stranger {
+        /// The socket.
+        path: String,
+        /// The process that listens; 0 when it cannot be seen from here.
+        pid: i32,
+        /// Its user.
+        uid: u32,
+    },
+    /// A resource limit of this process leaves no room for QEMU.
+    #[error("the limit of {what} is {limit}, and QEMU needs {needed}: raise it with `ulimit {flag} {needed}`")]
+    Limit {
+        /// What is limited: "open files", "processes".
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+        /// What is needed.
+        needed: u64,
+        /// The option of the shell's `ulimit`.
+        flag: &'static str,
+    },
+    /// QMP failed.
+    #[error(transparent)]
+    Qmp(#[from] QmpError),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::NotFound { "; install QEMU, or name another binary" } else { "" }
+}
+
+fn said(stderr: &str) -> String {
+    let stderr = stderr.trim();
+    if stderr.is_empty() { String::new() } else { format!("; it said:\n{stderr}") }
+}
+
+/// The argument in `qemu-system-x86_64: -device foo: 'foo' is not a valid device model name`.
+pub(super) fn complained_about(stderr: &str) -> Option<String> {
+    let complaint = stderr.lines().rev().find(|line| line.contains(": -") && !line.contains("warning:"))?;
+    let (_, rest) = complaint.split_once(": -")?;
+    let (argument, _) = rest.split_once(": ")?;
+    Some(format!("-{argument}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_argument_that_qemu_complains_about() {
+        let stderr = "qemu: warning: x\nqemu-system-x86_64: -device foo,a=b: 'foo' is not a valid device model name\n";
+        assert_eq!(complained_about(stderr), Some("-device foo,a=b".to_owned()));
+        assert_eq!(complained_about("qemu-system-x86_64: failed to set MSR"), None);
+    }
+}

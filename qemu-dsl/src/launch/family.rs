@@ -1,0 +1,117 @@
+//! The processes that come of a started program: wrappers, QEMU, and what either starts.
+
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A process, which is not taken for a later one with the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Process {
+    pid: i32,
+    parent: i32,
+    group: i32,
+    /// In clock ticks since the boot.
+    started: u64,
+}
+
+impl Process {
+    /// From /proc/PID/stat; [`None`] for what is gone, or a zombie, which is as good as gone. (`man 5 proc_pid_stat`)
+    fn read(pid: i32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name, in parentheses, can hold anything.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+        if matches!(*fields.first()?, "Z" | "X") {
+            return None;
+        }
+        let number = |index: usize| fields.get(index)?.parse().ok();
+        Some(Self { pid, parent: number(1)?, group: number(2)?, started: fields.get(19)?.parse().ok()? })
+    }
+
+    /// Whether this is its number.
+    pub(super) fn is(self, pid: u32) -> bool {
+        i32::try_from(pid) == Ok(self.pid)
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_alive(self) -> bool {
+        Self::read(self.pid).is_some_and(|now| now.started == self.started)
+    }
+
+    pub(super) fn kill(self) {
+        if self.is_alive() {
+            // It fails for a process that is gone, or another user's.
+            let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+        }
+    }
+}
+
+fn all() -> Vec<Process> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(Process::read).collect()
+}
+
+/// The processes of the group that `leader` leads, its descendants, and theirs. Nothing on systems without /proc.
+pub(super) fn of(leader: i32) -> Vec<Process> {
+    let all = all();
+    let mut found: Vec<Process> = Vec::new();
+    let mut parents = vec![leader];
+    found.extend(all.iter().filter(|process| process.pid == leader || process.group == leader));
+    parents.extend(found.iter().map(|process| process.pid));
+    while let Some(parent) = parents.pop() {
+        for child in all.iter().filter(|process| process.parent == parent) {
+            if !found.contains(child) {
+                found.push(*child);
+                parents.push(child.pid);
+            }
+        }
+    }
+    found
+}
+
+/// Whether `pid` came of `leader`: it is in its group, or one of its ancestors is. What it is, then.
+pub(super) fn member(pid: i32, leader: i32) -> Option<Process> {
+    let process = Process::read(pid)?;
+    let mut ancestor = process;
+    // As deep as wrappers go, and no loop if /proc changes meanwhile.
+    for _ in 0..32 {
+        if ancestor.pid == leader || ancestor.group == leader {
+            return Some(process);
+        }
+        ancestor = Process::read(ancestor.parent)?;
+    }
+    None
+}
+
+/// Kills processes, and waits until they are gone, a second at most.
+pub(super) fn kill_all(processes: &[Process]) {
+    for process in processes {
+        process.kill();
+    }
+    let deadline = Instant::now() + Duration::from_secs(1);
+    // They are not this process's children, whose end it would be told of.
+    while processes.iter().any(|process| process.is_alive()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Who listens at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) pid: i32,
+    pub(super) uid: u32,
+}
+
+/// The process that called `listen`, where the system tells. (`man 7 unix`, `SO_PEERCRED`)
+#[cfg(target_os = "linux")]
+pub(super) fn peer(stream: &UnixStream) -> nix::Result<Option<Peer>> {
+    let credentials = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)?;
+    Ok(Some(Peer { pid: credentials.pid(), uid: credentials.uid() }))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn peer(_: &UnixStream) -> nix::Result<Option<Peer>> {
+    Ok(None)
+}

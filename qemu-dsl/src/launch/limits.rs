@@ -1,0 +1,24 @@
+//! Resource limits, looked at before QEMU is started: what runs out in the middle of a start is hard to make out.
+
+use nix::sys::resource::{Resource, getrlimit};
+
+use super::error::LaunchError;
+
+/// What a small QEMU opens, with this process's own descriptors of it.
+const FILES: u64 = 64;
+/// Its threads and this process's, and the processes of wrappers.
+const PROCESSES: u64 = 32;
+
+pub(super) fn check() -> Result<(), LaunchError> {
+    let limits =
+        [(Resource::RLIMIT_NOFILE, "open files", FILES, "-n"), (Resource::RLIMIT_NPROC, "processes", PROCESSES, "-u")];
+    for (resource, what, needed, flag) in limits {
+        // A limit that cannot be read is not known to be too low.
+        if let Ok((limit, _)) = getrlimit(resource)
+            && limit < needed
+        {
+            return Err(LaunchError::Limit { what, limit, needed, flag });
+        }
+    }
+    Ok(())
+}
