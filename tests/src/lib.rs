@@ -3,6 +3,7 @@
 
 #![allow(clippy::missing_panics_doc)] // a panic here is a failed test
 
+pub mod faults;
 pub mod parse;
 pub mod plans;
 pub mod qtest;

@@ -79,7 +79,7 @@ impl Agent {
     pub fn send_frame(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), AgentError> {
         let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= MAX_LINE).ok_or(AgentError::TooLong)?;
         let frame = [&length.to_be_bytes(), bytes].concat();
-        if self.lines.write(&frame, deadline)? { Ok(()) } else { Err(AgentError::Timeout) }
+        self.write(&frame, deadline)
     }
 
     /// The next frame from the guest. [`send_frame`](Self::send_frame) has an example.
@@ -101,14 +101,23 @@ impl Agent {
         self.next_line(deadline)
     }
 
-    /// Sends a line.
+    /// Sends a line. Whether it has arrived, only an answer tells: what was sent just before a channel is closed may be lost.
     ///
     /// # Errors
     ///
     /// As [`ask`](Self::ask).
     pub fn tell(&mut self, line: &str, deadline: Instant) -> Result<(), AgentError> {
         let line = [line.as_bytes(), b"\n"].concat();
-        if self.lines.write(&line, deadline)? { Ok(()) } else { Err(AgentError::Timeout) }
+        self.write(&line, deadline)
+    }
+
+    fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), AgentError> {
+        match self.lines.write(bytes, deadline) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AgentError::Timeout),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(AgentError::Closed),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The next line from the guest. Bytes that are not UTF-8 are replaced.

@@ -104,6 +104,13 @@ pub(super) struct Peer {
     pub(super) uid: u32,
 }
 
+impl Peer {
+    /// Whether it still runs.
+    pub(super) fn is_alive(self) -> bool {
+        Process::read(self.pid).is_some()
+    }
+}
+
 /// The process that called `listen`, where the system tells. (`man 7 unix`, `SO_PEERCRED`)
 #[cfg(target_os = "linux")]
 pub(super) fn peer(stream: &UnixStream) -> nix::Result<Option<Peer>> {

@@ -19,6 +19,8 @@ const POWER_LIMIT: Duration = Duration::from_secs(5);
 const QUIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long QEMU may take to end after SIGTERM.
 const TERM_LIMIT: Duration = Duration::from_secs(2);
+/// How long the end of a program that has closed its sockets may take to show.
+const END_PAUSE: Duration = Duration::from_millis(100);
 /// Pauses between attempts to connect to a socket that QEMU has not made yet. QEMU's end interrupts them.
 const CONNECT_PAUSE: Duration = Duration::from_millis(2);
 
@@ -190,12 +192,17 @@ impl Machine {
     /// write to may be anybody's.
     fn checked(&self, stream: UnixStream, path: &Path) -> Result<UnixStream, LaunchError> {
         let failed = |source| LaunchError::Socket { path: path.display().to_string(), source };
-        match super::family::peer(&stream).map_err(|error| failed(error.into()))? {
-            Some(peer) if !self.watch.is_own(peer.pid) => {
-                Err(LaunchError::Stranger { path: path.display().to_string(), pid: peer.pid, uid: peer.uid })
-            }
-            _ => Ok(stream),
+        let Some(peer) = super::family::peer(&stream).map_err(|error| failed(error.into()))? else { return Ok(stream) };
+        if self.watch.is_own(peer.pid) {
+            return Ok(stream);
         }
+        // What has just ended cannot be told apart any more: then the program's end is the reason.
+        if !peer.is_alive()
+            && let Some(status) = self.wait(Instant::now() + END_PAUSE)
+        {
+            return Err(self.exited(status));
+        }
+        Err(LaunchError::Stranger { path: path.display().to_string(), pid: peer.pid, uid: peer.uid })
     }
 
     /// Connects to a guest agent's channel. Whenever a channel has broken off, another call opens it again: QEMU takes one
@@ -237,7 +244,7 @@ impl Machine {
         match Qmp::over(stream.into(), output.into(), left) {
             Ok(qmp) => Ok(qmp),
             // A QEMU that fails after it made its sockets closes them: the reason is its end.
-            Err(error) => match self.wait(Instant::now() + Duration::from_millis(100)) {
+            Err(error) => match self.wait(Instant::now() + END_PAUSE) {
                 Some(status) => Err(self.exited(status)),
                 None => Err(error.into()),
             },

@@ -29,7 +29,7 @@ pub(crate) use lines::{Lines, ReadLine};
 pub use typed::{BlockInfo, ChardevInfo, Events, RunState};
 
 /// The longest message that is taken from QEMU. `query-qmp-schema`, the longest usual one, has 0.2 MB.
-const MAX_LINE: usize = 64 << 20;
+const MAX_LINE: usize = 16 << 20;
 
 /// A QMP session, past its greeting. [The module](self) has an example.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub enum QmpError {
         limit: Duration,
     },
     /// A message longer than any that QEMU sends.
-    #[error("QEMU sent a message of more than 64 MiB")]
+    #[error("QEMU sent a message of more than 16 MiB")]
     TooLong,
     /// A message that is not QMP.
     #[error("QEMU sent what is not QMP: `{text}`")]
@@ -137,7 +137,13 @@ impl Qmp {
     pub fn over(input: OwnedFd, output: OwnedFd, limit: Duration) -> Result<Self, QmpError> {
         let lines = Lines::new(input, output, MAX_LINE)?;
         let mut qmp = Self { lines, version: QemuVersion::new(0, 0, 0), next_id: 0, events: VecDeque::new() };
-        let greeting = qmp.message(Instant::now() + limit, "greeting", limit)?;
+        let deadline = Instant::now() + limit;
+        let mut greeting = qmp.message(deadline, "greeting", limit)?;
+        // A client that is early gets events before the greeting.
+        while greeting["event"].is_string() {
+            qmp.keep_event(&greeting);
+            greeting = qmp.message(deadline, "greeting", limit)?;
+        }
         qmp.version = version(&greeting).ok_or_else(|| malformed(greeting.to_string().as_bytes()))?;
         qmp.execute("qmp_capabilities", None, limit)?;
         Ok(qmp)
@@ -216,10 +222,11 @@ impl Qmp {
             message["arguments"] = arguments;
         }
         let text = message.to_string() + "\n";
-        if self.lines.write(text.as_bytes(), Instant::now() + limit)? {
-            Ok(id)
-        } else {
-            Err(QmpError::Timeout { command: command.to_owned(), limit })
+        match self.lines.write(text.as_bytes(), Instant::now() + limit) {
+            Ok(true) => Ok(id),
+            Ok(false) => Err(QmpError::Timeout { command: command.to_owned(), limit }),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(QmpError::Closed),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -331,6 +338,16 @@ mod tests {
         assert_eq!(error.to_string(), "QEMU refused `nope`: no nope (CommandNotFound)");
         let [nope, fine] = qmp.execute_all([("nope", None), ("fine", None)], Duration::from_secs(5)).unwrap();
         assert!(nope.is_err() && fine.is_ok());
+    }
+
+    #[test]
+    fn events_may_come_before_the_greeting() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"{\"event\": \"RESUME\"}\n").unwrap();
+        writeln!(theirs, "{GREETING}").unwrap();
+        theirs.write_all(b"{\"return\": {}, \"id\": 0}\n").unwrap();
+        let mut qmp = Qmp::over(ours.try_clone().unwrap().into(), ours.into(), Duration::from_secs(5)).unwrap();
+        assert_eq!(qmp.next_event(Duration::ZERO).unwrap().map(|event| event.name).as_deref(), Some("RESUME"));
     }
 
     #[test]

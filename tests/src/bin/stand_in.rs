@@ -1,0 +1,108 @@
+//! A stand-in for QEMU that fails in a certain way: `stand_in FAULT SOCKET TOKEN`. It listens at the socket and speaks as much QMP
+//! as the fault leaves. The token is there for the tests to find its processes by.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, ExitCode, exit};
+
+const GREETING: &str =
+    r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 10}, "package": ""}, "capabilities": []}}"#;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, fault, socket, token, ..] = &args[..] else { return ExitCode::from(64) };
+    match fault.as_str() {
+        "exit-at-once" => {
+            eprintln!("qemu-system-x86_64: -device nope: 'nope' is not a valid device model name");
+            return ExitCode::FAILURE;
+        }
+        "crash-at-once" => std::process::abort(),
+        "hang-before-sockets" => hang(),
+        "flood-stderr" => flood(std::io::stderr()),
+        "flood-console" => flood(std::io::stdout()),
+        "ignore-sigterm" => ignore_sigterm(),
+        // Out of the process group and the session, as sudo and daemons do.
+        "escaped-child" => drop(Command::new("setsid").args(["sleep", "1000", token]).spawn().expect("setsid starts")),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket).expect("the socket can be bound");
+    if fault == "hang-after-sockets" {
+        hang();
+    }
+    for client in listener.incoming().map_while(Result::ok) {
+        if serve(fault, client) {
+            let _ = std::fs::remove_file(socket);
+            return ExitCode::SUCCESS;
+        }
+    }
+    ExitCode::FAILURE
+}
+
+fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Writes without an end, in a thread.
+fn flood(mut to: impl std::io::Write + Send + 'static) {
+    std::thread::spawn(move || while to.write_all(&[b'x'; 65536]).is_ok() {});
+}
+
+/// Blocks the signal in all threads to come.
+fn ignore_sigterm() {
+    let mut signals = nix::sys::signal::SigSet::empty();
+    signals.add(nix::sys::signal::Signal::SIGTERM);
+    signals.thread_block().expect("a signal can be blocked");
+}
+
+/// Speaks QMP; whether the client told it to quit.
+fn serve(fault: &str, mut client: UnixStream) -> bool {
+    match fault {
+        "garbage" => {
+            let _ = client.write_all(b"\x00\xffgarbage{{{\n");
+            return false;
+        }
+        "close-at-greeting" => return false,
+        "silent" => hang(),
+        _ => {}
+    }
+    let _ = writeln!(client, "{GREETING}");
+    let lines = BufReader::new(client.try_clone().expect("a clone")).lines();
+    for line in lines.map_while(Result::ok) {
+        let message: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let (command, id) = (message["execute"].as_str().unwrap_or_default(), &message["id"]);
+        let reply = match (fault, command) {
+            ("close-mid-reply", "query-status") => {
+                let _ = client.write_all(br#"{"return": {"status": "runn"#);
+                return false;
+            }
+            ("exit-mid-reply", "query-status") => {
+                let _ = client.write_all(br#"{"return": {"status": "runn"#);
+                exit(7);
+            }
+            ("no-reply", "query-status") | ("ignore-sigterm" | "ignore-quit", "quit") => continue,
+            ("huge-line", "query-status") => {
+                let chunk = [b' '; 1 << 20];
+                while client.write_all(&chunk).is_ok() {}
+                return false;
+            }
+            ("late-replies", "query-status") => {
+                let _ = writeln!(client, r#"{{"event": "RESUME", "timestamp": {{}}}}"#);
+                let _ = writeln!(client, r#"{{"return": {{"status": "old"}}, "id": 987654}}"#);
+                serde_json::json!({ "return": { "status": "running", "running": true }, "id": id })
+            }
+            (_, "query-status") => serde_json::json!({ "return": { "status": "running", "running": true }, "id": id }),
+            ("stop-itself", "quit") => {
+                let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
+                continue;
+            }
+            _ => serde_json::json!({ "return": {}, "id": id }),
+        };
+        let _ = writeln!(client, "{reply}");
+        if command == "quit" {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,177 @@
+//! The faults that launches are tried with, and what becomes of each: the test draws from this table, and
+//! `docs/reliability.md` is made from it.
+
+use std::fmt::Write as _;
+
+/// One way in which a machine can fail.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// Its name; the stand-in for QEMU knows those of its own.
+    pub name: &'static str,
+    /// What happens.
+    pub what: &'static str,
+    /// Who fails.
+    pub by: By,
+    /// What the library makes of it, as the test words it.
+    pub outcome: &'static str,
+    /// How often it is drawn: slow ones are drawn seldom.
+    pub weight: u32,
+}
+
+/// Who fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A stand-in for QEMU.
+    StandIn,
+    /// A stand-in for QEMU, behind `unshare` in a process namespace of its own.
+    Wrapped,
+    /// Real QEMU without a machine.
+    Qemu,
+    /// Real QEMU with a guest.
+    Guest,
+    /// The launching process.
+    Launcher,
+}
+
+const fn fault(by: By, name: &'static str, what: &'static str, outcome: &'static str, weight: u32) -> Fault {
+    Fault { name, what, by, outcome, weight }
+}
+
+/// All faults.
+pub const FAULTS: &[Fault] = &[
+    fault(By::StandIn, "none", "everything works", "ended by QMP quit", 40),
+    fault(
+        By::StandIn,
+        "exit-at-once",
+        "QEMU ends at once, with a message",
+        "Exited, with status, message and argument",
+        60,
+    ),
+    fault(By::StandIn, "crash-at-once", "QEMU aborts at once", "Exited, with the signal", 30),
+    fault(By::StandIn, "hang-before-sockets", "QEMU hangs before it listens", "Timeout at the deadline", 20),
+    fault(By::StandIn, "hang-after-sockets", "QEMU listens and never accepts", "QMP timeout at the deadline", 20),
+    fault(By::StandIn, "silent", "QEMU accepts and sends no greeting", "QMP timeout at the deadline", 20),
+    fault(By::StandIn, "close-at-greeting", "QEMU closes QMP instead of a greeting", "QMP closed", 30),
+    fault(By::StandIn, "garbage", "QEMU's greeting is garbage", "QMP malformed", 30),
+    fault(By::StandIn, "close-mid-reply", "QEMU closes QMP in the middle of a reply", "QMP closed", 30),
+    fault(By::StandIn, "exit-mid-reply", "QEMU ends in the middle of a reply", "QMP closed", 30),
+    fault(By::StandIn, "no-reply", "QEMU does not reply to a command", "QMP timeout at the deadline", 20),
+    fault(By::StandIn, "huge-line", "QEMU's reply has no end", "QMP too long", 6),
+    fault(By::StandIn, "late-replies", "events and replies to nobody come before the reply", "ended by QMP quit", 30),
+    fault(By::StandIn, "flood-stderr", "QEMU floods its standard error", "ended by QMP quit", 20),
+    fault(By::StandIn, "flood-console", "QEMU floods its console", "ended by QMP quit", 20),
+    fault(By::StandIn, "ignore-quit", "QEMU does not reply to quit", "ended by SIGTERM", 2),
+    fault(By::StandIn, "ignore-sigterm", "QEMU replies neither to quit nor to SIGTERM", "ended by SIGKILL", 2),
+    fault(By::StandIn, "stop-itself", "QEMU is stopped (SIGSTOP)", "ended by SIGKILL", 2),
+    fault(
+        By::StandIn,
+        "escaped-child",
+        "QEMU leaves a process behind, in a session of its own",
+        "ended by QMP quit",
+        20,
+    ),
+    fault(By::StandIn, "console-log-full", "the disk of the console log is full", "ended by QMP quit", 20),
+    fault(By::StandIn, "no-program", "there is no such program", "Start, with a remedy", 20),
+    fault(By::StandIn, "dropped", "the handle is dropped", "killed", 40),
+    fault(
+        By::StandIn,
+        "stranger",
+        "another process listens at the socket already",
+        "Stranger, with its process id",
+        20,
+    ),
+    fault(By::Wrapped, "none", "everything works", "ended by QMP quit", 20),
+    fault(By::Wrapped, "exit-at-once", "QEMU ends at once", "Exited, with status, message and argument", 20),
+    fault(By::Wrapped, "hang-before-sockets", "QEMU hangs", "Timeout at the deadline", 10),
+    fault(
+        By::Wrapped,
+        "escaped-child",
+        "QEMU leaves a process behind, in a session of its own",
+        "ended by QMP quit",
+        10,
+    ),
+    fault(By::Wrapped, "dropped", "the handle is dropped", "killed", 20),
+    fault(By::Qemu, "none", "everything works", "ended by QMP quit", 60),
+    fault(By::Qemu, "bad-option", "an option that QEMU does not know", "Exited, with status, message and argument", 40),
+    fault(By::Qemu, "dropped", "the handle is dropped", "killed", 40),
+    fault(By::Qemu, "stale-socket", "a socket of an earlier QEMU is there still", "ended by QMP quit", 20),
+    fault(By::Qemu, "killed", "somebody kills QEMU", "QMP closed", 20),
+    fault(By::Qemu, "stopped", "somebody stops QEMU (SIGSTOP)", "QMP timeout at the deadline", 10),
+    fault(By::Qemu, "thread-ends", "the thread that launched QEMU ends", "ended by QMP quit", 20),
+    fault(By::Launcher, "kill", "the launching process is killed (SIGKILL)", "QEMU ends", 10),
+    fault(By::Launcher, "term", "the launching process gets SIGTERM", "QEMU ends", 6),
+    fault(By::Launcher, "thread", "the launching thread has ended, then the process is killed", "QEMU ends", 6),
+    fault(By::Launcher, "panic", "the launching process panics", "QEMU ends", 6),
+    fault(By::Launcher, "abort", "the launching process aborts", "QEMU ends", 6),
+    fault(By::Launcher, "exit", "the launching process exits and drops nothing", "QEMU ends", 6),
+    fault(By::Launcher, "few-files", "16 open files are allowed", "Limit, with a remedy", 6),
+    fault(By::Launcher, "no-file-left", "no file descriptor is left", "Start, with the reason", 6),
+];
+
+/// What guests are tried with, in turn.
+pub const GUEST_FAULTS: &[Fault] = &[
+    fault(By::Guest, "power-off", "the guest powers off", "ended by itself", 1),
+    fault(By::Guest, "dropped", "the handle is dropped while the guest boots", "killed", 1),
+    fault(By::Guest, "quit", "QMP quit while the guest boots", "ended by QMP quit", 1),
+    fault(By::Guest, "killed", "somebody kills QEMU while the guest boots", "Exited, with the signal", 1),
+    fault(By::Guest, "impatient", "the deadline passes before the agent answers", "agent timeout at the deadline", 1),
+];
+
+/// `docs/reliability.md`.
+pub fn markdown() -> String {
+    let mut page = String::from(INTRODUCTION);
+    for (by, title) in [
+        (By::StandIn, "A stand-in for QEMU fails"),
+        (By::Wrapped, "The same behind `unshare --pid --fork --kill-child`"),
+        (By::Qemu, "Real QEMU fails"),
+        (By::Guest, "Real QEMU with a guest"),
+        (By::Launcher, "The launching process fails"),
+    ] {
+        let _ = write!(page, "\n### {title}\n\n| fault | what happens | outcome |\n|---|---|---|\n");
+        for fault in FAULTS.iter().chain(GUEST_FAULTS).filter(|fault| fault.by == by) {
+            let _ = writeln!(page, "| {} | {} | {} |", fault.name, fault.what, fault.outcome);
+        }
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Reliability
+
+What the library promises of a machine that it has launched: it says within milliseconds when QEMU fails, waits for nothing without a
+limit, and leaves no process, socket or directory.
+
+## How a machine ends
+
+| step | when | reported as |
+|---|---|---|
+| the guest powers off | the agent or the power button told it to; 5 s at most | `End::Itself`, `End::PowerDown` |
+| QMP `quit` | 5 s at most | `End::Quit` |
+| SIGTERM to the process group | 2 s at most | `End::Term` |
+| SIGKILL to the process group and all that came of it | | `End::Kill` |
+
+`Ended::processes_left` counts what is alive after that, in the group and among the descendants that were seen. It is looked up, not
+assumed.
+
+## What ends QEMU with its launcher
+
+| tie | covers | since |
+|---|---|---|
+| `PR_SET_PDEATHSIG`, set between fork and exec | the launching process dies, in whatever way; the *thread* that launched may end | Linux |
+| `unshare --kill-child` | the same, through a wrapper; a process namespace ends with its first process | util-linux 2.32 |
+| `-run-with exit-with-parent=on` (`Launch::exit_with_parent`) | the same, behind wrappers that change the user, for which the kernel clears the first tie | QEMU 10.2 |
+| `Machine`'s `Drop` | a panic, an early return | |
+
+## Behind `sudo`
+
+The plan for another user is `sudo -u qemu-vm stdbuf -oL qemu-system-...`. The work directory then belongs to that user's group
+(`WorkDir::create_for_group`, mode 2770). QEMU's umask is 007, so that its sockets are for user and group; but `sudo` adds its own umask, 0022
+by default, and a socket needs the right to write: where the launching user is not root, sudoers needs `Defaults umask=0007,
+umask_override`.
+
+## Faults and outcomes
+
+Made by `cargo run -p tests --bin reliability` from the table that the test draws from. `cargo test -p tests --test faults` launches
+1,000 times and more, with faults drawn at random, and looks after each for processes, sockets and directories that are left, and for
+the right error within its deadline. It prints its seed; `QEMU_DSL_SEED=...` repeats a run.
+";

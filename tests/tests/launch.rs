@@ -1,0 +1,244 @@
+//! Starting, talking to and ending real QEMU. `faults.rs` has what can go wrong.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use qemu_dsl::QemuCommand;
+use qemu_dsl::accel::Architecture;
+use qemu_dsl::backend::PassedSocket;
+use qemu_dsl::launch::{End, Launch, LaunchError, Machine, WorkDir};
+use qemu_dsl::prelude::*;
+use qemu_dsl::qmp::{Qmp, QmpError, RunState};
+use qemu_dsl::vm::Target;
+use tests::{Qemu, minimal_guest_dir, qemus};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn soon() -> Instant {
+    Instant::now() + LIMIT
+}
+
+/// A `pc` with everything that typed QMP asks about, stopped before its first instruction.
+fn stopped(qemu: &Qemu, dir: &Path) -> (Machine, Qmp) {
+    let (disk, socket) = (dir.join("disk.raw"), dir.join("qmp.sock"));
+    std::fs::write(&disk, vec![0; 1 << 20]).unwrap();
+    let binary = qemu.binary(Architecture::X86_64);
+    let target = Target::default().binary(&binary).version(qemu.version);
+    let mut vm = Vm::for_target(&target, Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    vm.qmp(SocketPath::new(&socket).unwrap()).raw_arg("-S");
+    let drive = vm.drive(Drive::new(&disk, Format::Raw).readonly(true));
+    vm.add(VirtioBlk::new(drive)).add(VirtioBalloon::new());
+    let console = vm.chardev(NullChardev {});
+    let command = vm.isa_serial_console(console).build().unwrap();
+    let machine = Launch::new(&command).start().unwrap();
+    let qmp = machine.qmp(&socket, soon()).unwrap();
+    (machine, qmp)
+}
+
+#[test]
+fn typed_qmp() {
+    for qemu in qemus() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut qmp) = stopped(&qemu, dir.path());
+        assert_eq!(qmp.version(), qemu.version);
+        assert_eq!(qmp.status(LIMIT).unwrap(), RunState::Paused);
+        qmp.cont(LIMIT).unwrap();
+        assert_eq!(qmp.status(LIMIT).unwrap(), RunState::Running);
+        qmp.stop(LIMIT).unwrap();
+        let names: Vec<String> = qmp.events(Duration::from_millis(200)).map(|event| event.unwrap().name).collect();
+        assert_eq!(names, ["RESUME", "STOP"], "QEMU {}", qemu.version);
+        let chardevs = qmp.chardevs(LIMIT).unwrap();
+        assert!(
+            chardevs.iter().any(|chardev| chardev.label == "chardev0" && chardev.filename == "null"),
+            "{chardevs:?}"
+        );
+        let blocks = qmp.blocks(LIMIT).unwrap();
+        assert_eq!((&*blocks[0].device, blocks[0].read_only), ("drive0", true));
+        assert_eq!(blocks[0].file.as_deref(), dir.path().join("disk.raw").to_str());
+        assert_eq!(qmp.balloon(LIMIT).unwrap(), 64 << 20);
+        qmp.set_balloon(32 << 20, LIMIT).unwrap();
+        let refused = qmp.execute("nope", None, LIMIT).unwrap_err();
+        assert!(matches!(refused, QmpError::Refused { ref class, .. } if class == "CommandNotFound"), "{refused}");
+        // The longest reply that there is, on one line.
+        let schema = qmp.execute("query-qmp-schema", None, LIMIT).unwrap();
+        assert!(schema.to_string().len() > 100_000);
+        let ended = machine.end(Some(qmp));
+        assert_eq!((ended.how, ended.status.code(), ended.processes_left), (End::Quit, Some(0), 0));
+    }
+}
+
+#[test]
+fn the_power_button_is_pressed_and_a_guest_that_does_not_care_is_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut machine, mut qmp) = stopped(&qemus()[0], dir.path());
+    qmp.cont(LIMIT).unwrap();
+    machine.power_down(&mut qmp).unwrap();
+    assert!(qmp.events(LIMIT).any(|event| event.unwrap().name == "POWERDOWN"));
+    assert_eq!(machine.end(Some(qmp)).how, End::Quit);
+}
+
+#[test]
+fn a_passed_socket_is_there_before_qemu_is() {
+    for qemu in qemus() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("qmp.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let early = UnixStream::connect(&socket).unwrap();
+        let binary = qemu.binary(Architecture::X86_64);
+        let target = Target::default().binary(&binary).version(qemu.version);
+        let mut vm = Vm::for_target(&target, Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+        let chardev = vm.chardev(PassedSocket::new(&listener));
+        vm.qmp_on(chardev).raw_arg("-S");
+        let command = vm.build().unwrap();
+        let machine = Launch::new(&command).pass_fd(&listener).start().unwrap();
+        let mut qmp = Qmp::over(early.try_clone().unwrap().into(), early.into(), LIMIT).unwrap();
+        assert_eq!(qmp.status(LIMIT).unwrap(), RunState::Paused, "QEMU {}", qemu.version);
+        drop(qmp);
+        let again = machine.qmp(&socket, soon()).unwrap();
+        assert_eq!(machine.end(Some(again)).how, End::Quit);
+    }
+}
+
+#[test]
+fn sockets_are_for_user_and_group_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (machine, qmp) = stopped(&qemus()[0], dir.path());
+    let mode = std::fs::metadata(dir.path().join("qmp.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o007, 0, "{mode:o}");
+    assert_eq!(mode & 0o060, 0o060, "{mode:o}");
+    machine.end(Some(qmp));
+}
+
+#[test]
+fn work_directories() {
+    let parent = tempfile::tempdir().unwrap();
+    let own = WorkDir::create(parent.path(), "job").unwrap();
+    assert_eq!(std::fs::metadata(own.path()).unwrap().permissions().mode() & 0o7777, 0o700);
+    let group = nix::unistd::getegid().as_raw();
+    let shared = WorkDir::create_for_group(parent.path(), "job", group).unwrap();
+    assert_eq!(std::fs::metadata(shared.path()).unwrap().permissions().mode() & 0o7777, 0o2770);
+    drop((own, shared));
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+    assert!(WorkDir::create(&parent.path().join("none"), "job").is_err());
+}
+
+/// An argument that QEMU does not like is named, long before the deadline.
+#[test]
+fn a_failure_is_told_at_once() {
+    for qemu in qemus() {
+        let mut command = QemuCommand::new(qemu.binary(Architecture::X86_64)).unwrap();
+        command.arg("-M").unwrap().arg("none").unwrap().arg("-device").unwrap().arg("nope,a=b").unwrap();
+        let machine = Launch::new(&command).start().unwrap();
+        let asked = Instant::now();
+        let error = machine.connect("/nonexistent/socket", asked + Duration::from_mins(10)).unwrap_err();
+        let LaunchError::Exited { argument, stderr, status } = error else { panic!("{error}") };
+        assert_eq!(argument.as_deref(), Some("-device nope,a=b"));
+        assert_eq!(status, "exit status 1");
+        assert!(stderr.contains("not a valid device model name"), "{stderr}");
+        assert!(asked.elapsed() < LIMIT);
+    }
+}
+
+/// QEMU behind a wrapper that leads it out of the process group and the session, as `sudo` with a terminal of its own does.
+fn out_of_the_group(qemu: &Qemu, token: &str, socket: &Path) -> QemuCommand {
+    let mut command = QemuCommand::new("sh").unwrap();
+    for arg in ["-c", "setsid \"$@\" & wait", "sh"] {
+        command.arg(arg).unwrap();
+    }
+    command.arg(qemu.binary(Architecture::X86_64)).unwrap();
+    let qmp = format!("unix:{},server=on,wait=off", socket.display());
+    for arg in ["-M", "none", "-nodefaults", "-display", "none", "-name", token, "-qmp", &qmp] {
+        command.arg(arg).unwrap();
+    }
+    command
+}
+
+/// The QEMU with this name, once it runs.
+fn pid_of(token: &str) -> Option<i32> {
+    let mut pids =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid: &i32| {
+        let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let first = cmdline.split(|byte| *byte == 0).next().unwrap_or_default();
+        first.ends_with(b"qemu-system-x86_64") && cmdline.windows(token.len()).any(|part| part == token.as_bytes())
+    })
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = soon();
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn dropping_the_handle_ends_what_has_left_the_group() {
+    let token = format!("qemu-dsl-left-the-group-{}", std::process::id());
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("qmp.sock");
+    let machine = Launch::new(&out_of_the_group(&qemus()[0], &token, &socket)).start().unwrap();
+    wait_until("QEMU runs", || UnixStream::connect(&socket).is_ok());
+    assert!(pid_of(&token).is_some());
+    drop(machine);
+    assert_eq!(pid_of(&token), None);
+}
+
+/// The kernel's tie does not reach through such a wrapper; QEMU's own does.
+#[test]
+fn qemu_ends_with_its_parent() {
+    for qemu in qemus() {
+        let Some(proof) = qemu.version.since::<10, 2>() else { continue };
+        for tied in [true, false] {
+            let token = format!("qemu-dsl-parent-{tied}-{}", std::process::id());
+            let dir = tempfile::tempdir().unwrap();
+            let socket = dir.path().join("qmp.sock");
+            let command = out_of_the_group(&qemu, &token, &socket);
+            let launch = Launch::new(&command);
+            let machine = if tied { launch.exit_with_parent(proof) } else { launch }.start().unwrap();
+            // It listens once it has read its arguments.
+            wait_until("QEMU runs", || UnixStream::connect(&socket).is_ok());
+            let pid = pid_of(&token).unwrap();
+            let parent = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            let parent: i32 = parent.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap();
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(parent), nix::sys::signal::Signal::SIGKILL).unwrap();
+            if tied {
+                wait_until("QEMU ends with its parent", || pid_of(&token).is_none());
+            } else {
+                machine.wait(soon()).expect("the wrapper is gone");
+                assert_eq!(pid_of(&token), Some(pid), "without it, QEMU lives on");
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+            }
+        }
+    }
+}
+
+/// A guest's agent over a connection that breaks off and is made again.
+#[test]
+fn an_agent_is_reached_again() {
+    let guest = minimal_guest_dir();
+    let dir = tempfile::tempdir().unwrap();
+    let [cmd, event] = ["cmd.sock", "event.sock"].map(|name| dir.path().join(name));
+    let [kernel, initrd] = ["vmlinuz", "initramfs"].map(|name| guest.join(format!("{name}-x86_64")));
+    let mut vm = Vm::new(Microvm::new(), Tcg::new(), Haswell::new(), mib!(128));
+    vm.no_reboot().kernel(Kernel::new(&kernel).initrd(&initrd).cmdline("panic=-1 reboot=t"));
+    let (_, [commands, events]) = vm.virtio_serial();
+    for (port, path, name) in [(commands, &cmd, "org.dualeai.cmd"), (events, &event, "org.dualeai.event")] {
+        let socket = vm.chardev(Socket::listen(SocketPath::new(path).unwrap()));
+        vm.add(VirtSerialPort::new(port, socket).name(name));
+    }
+    let console = vm.chardev(qemu_dsl::backend::Stdio::new());
+    let mut machine = Launch::new(&vm.isa_serial_console(console).build().unwrap()).start().unwrap();
+    machine.agent(&event, soon()).unwrap().wait_for("ready", soon()).unwrap();
+    for _ in 0..5 {
+        let mut agent = machine.agent(&cmd, soon()).unwrap();
+        assert!(agent.ask("ping", soon()).unwrap().starts_with("pong "));
+    }
+    let answer = machine.agent(&cmd, soon()).unwrap().ask("poweroff", soon()).unwrap();
+    assert_eq!(answer, "bye");
+    machine.powering_off();
+    let ended = machine.end(None);
+    assert_eq!((ended.how, ended.processes_left), (End::Itself, 0));
+}
