@@ -24,12 +24,33 @@ const MAX_ARG: usize = 128 * 1024;
 /// );
 /// # Ok::<(), qemu_dsl::CommandError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub struct QemuCommand {
     arena: Vec<u8>,
     /// Where each argument ends: the offset behind its NUL.
     ends: Vec<u32>,
+    /// Memory of the builder's, kept for the next command that is built in this one's place.
+    pub(crate) scratch: Scratch,
 }
+
+/// What a builder keeps beside the command; empty when nothing is being built.
+#[derive(Clone, Default)]
+pub(crate) struct Scratch {
+    /// The ids so far, each with its kind.
+    pub(crate) ids: Vec<(u8, Id)>,
+    /// The kernel command line.
+    pub(crate) cmdline: Vec<u8>,
+    /// The arguments that are ports of virtio-serial controllers.
+    pub(crate) ports: Vec<usize>,
+}
+
+impl PartialEq for QemuCommand {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.arena, &self.ends) == (&other.arena, &other.ends)
+    }
+}
+
+impl Eq for QemuCommand {}
 
 impl QemuCommand {
     /// A command that runs `program`, without arguments yet.
@@ -48,13 +69,24 @@ impl QemuCommand {
 
     /// An empty command with room for a usual VM.
     pub(crate) fn with_room() -> Self {
-        Self { arena: Vec::with_capacity(4096), ends: Vec::with_capacity(96) }
+        let scratch =
+            Scratch { ids: Vec::with_capacity(12), cmdline: Vec::with_capacity(512), ports: Vec::with_capacity(4) };
+        Self { arena: Vec::with_capacity(4096), ends: Vec::with_capacity(96), scratch }
     }
 
     /// Removes all arguments and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.arena.clear();
         self.ends.clear();
+        self.scratch.ids.clear();
+        self.scratch.cmdline.clear();
+        self.scratch.ports.clear();
+    }
+
+    /// The bytes of one argument.
+    pub(crate) fn bytes(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.arena[start..self.ends[index] as usize - 1]
     }
 
     /// Adds an argument as it is.
@@ -126,7 +158,9 @@ impl QemuCommand {
 
     fn end_arg(&mut self, start: usize) -> Result<(), CommandError> {
         let arg = &self.arena[start..];
-        let error = if let Some(offset) = arg.iter().position(|&byte| byte == 0) {
+        // `contains` looks at many bytes at a time, `position` at one.
+        let error = if arg.contains(&0) {
+            let offset = arg.iter().position(|&byte| byte == 0).unwrap_or_default();
             Some(CommandError::Nul { arg: shown(arg), offset })
         } else if arg.len() >= MAX_ARG {
             Some(CommandError::TooLong { arg: shown(arg), len: arg.len() })

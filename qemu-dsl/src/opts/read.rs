@@ -149,11 +149,6 @@ impl<'a> OptReader<'a> {
         Self { head, entries, prefixes: Vec::new() }
     }
 
-    /// The value of an option, the last one if there are several. It stays where it is.
-    pub(crate) fn value(&self, key: &str) -> Option<&[u8]> {
-        self.entries.iter().rev().find(|entry| entry.key == key).map(|entry| &*entry.value)
-    }
-
     /// Takes the head, if it is `name` (or `name` with a virtio suffix, where `virtio` is set).
     ///
     /// # Errors

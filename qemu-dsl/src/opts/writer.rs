@@ -283,6 +283,10 @@ impl ValueWriter<'_, '_> {
     pub fn text(&mut self, text: impl AsRef<[u8]>) {
         let mut rest = text.as_ref();
         let total = rest.len();
+        // Nearly all values have neither, and `contains` looks at many bytes at a time.
+        if !rest.contains(&b',') && !rest.contains(&0) {
+            return self.writer.out.extend_from_slice(rest);
+        }
         while let Some(at) = rest.iter().position(|&byte| byte == b',' || byte == 0) {
             if rest[at] == 0 {
                 let offset = total - rest.len() + at;

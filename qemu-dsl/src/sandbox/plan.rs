@@ -203,9 +203,16 @@ pub fn plan_reusing(config: &SandboxConfig, facts: &HostFacts, reuse: Option<Qem
 }
 
 /// The parameters that every guest gets, between `console=` and those that depend on the plan.
-const CMDLINE: &str = "loglevel=7 root=/dev/vda rootflags=rw,noatime rootfstype=ext4 rootwait=2 fsck.mode=skip reboot=t \
+macro_rules! cmdline {
+    ($($more:literal),*) => {
+        concat!(
+            "loglevel=7 root=/dev/vda rootflags=rw,noatime rootfstype=ext4 rootwait=2 fsck.mode=skip reboot=t \
     panic=-1 preempt=none i8042.noaux i8042.nomux i8042.nopnp i8042.nokbd init=/init random.trust_cpu=on raid=noautodetect \
-    mitigations=off nokaslr noresume swiotlb=noforce";
+    mitigations=off nokaslr noresume swiotlb=noforce",
+            $($more),*
+        )
+    };
+}
 
 struct Planner<'a> {
     config: &'a SandboxConfig,
@@ -469,10 +476,13 @@ impl<'a> Planner<'a> {
 
     fn kernel<M, A>(&self, vm: &mut Vm<M, A>) {
         let arch = self.facts.arch;
-        let network = if self.config.network() == NetworkMode::None { "" } else { " init.net=1" };
-        let tsc = if arch == Architecture::X86_64 { " tsc=reliable" } else { "" };
-        let cmdline = [CMDLINE, network, " init.balloon=1", tsc].concat();
-        vm.kernel(Kernel::new(self.config.kernel(arch)).initrd(self.config.initramfs(arch)).cmdline(&cmdline));
+        let cmdline = match (self.config.network() != NetworkMode::None, arch) {
+            (false, Architecture::Aarch64) => cmdline!(" init.balloon=1"),
+            (false, Architecture::X86_64) => cmdline!(" init.balloon=1", " tsc=reliable"),
+            (true, Architecture::Aarch64) => cmdline!(" init.net=1", " init.balloon=1"),
+            (true, Architecture::X86_64) => cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable"),
+        };
+        vm.kernel(Kernel::new(self.config.kernel(arch)).initrd(self.config.initramfs(arch)).cmdline(cmdline));
     }
 
     fn network<M, A, C>(&self, vm: &mut Vm<M, A, C>) -> Result<(), PlanError>

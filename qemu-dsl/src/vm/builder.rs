@@ -12,6 +12,7 @@ use super::console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, On
 use super::error::BuildError;
 use super::globals::{MachineMemory, Monitor, MonitorMode, Mux, Name};
 use super::inner::{Board, Inner, Kind};
+use super::size::Decimal;
 use super::{BuildErrors, Explained, IntoMemory, Reason, Smp, Target};
 use crate::accel::Accelerator;
 use crate::backend::{
@@ -118,7 +119,7 @@ where
         });
         inner.flag("-nodefaults", "no device that was not asked for");
         inner.flag("-no-user-config", "no configuration file of the host's changes the VM");
-        inner.raw("-m", "the guest's memory", &[memory.memory().mib().to_string().as_bytes(), b"M"]);
+        inner.raw("-m", "the guest's memory", &[Decimal::new(memory.memory().mib()).as_bytes(), b"M"]);
         if let Some((id, object)) = &template {
             let why = "the guest's memory is a file";
             inner.options("-object", why, Some(id), &mut |writer| object.write_opts(writer));
@@ -155,7 +156,14 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn smp(&mut self, smp: Smp) -> &mut Self {
-        self.inner.raw("-smp", "the CPUs", &[smp.to_value().as_bytes()]);
+        let (cpus, max) = smp.numbers();
+        match max {
+            None => self.inner.raw("-smp", "the CPUs", &[Decimal::new(cpus).as_bytes()]),
+            Some(max) => {
+                let parts = [Decimal::new(cpus), Decimal::new(max)];
+                self.inner.raw("-smp", "the CPUs", &[parts[0].as_bytes(), b",maxcpus=", parts[1].as_bytes()]);
+            }
+        }
         self
     }
 

@@ -11,7 +11,7 @@ use crate::accel::Architecture;
 use crate::backend::{Chardev, ReadOnlyImage};
 use crate::command::CommandError;
 use crate::kernel::Kernel;
-use crate::opts::{Context, Id, OptError, OptReader, OptWriter, Transport, VmTag};
+use crate::opts::{Context, Id, OptError, OptWriter, Transport, VmTag};
 
 /// A kind of thing that has ids of its own in QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +39,15 @@ impl Kind {
         }
     }
 
-    /// Objects share one space of ids.
-    fn shares_ids_with(self, other: Self) -> bool {
-        self.words().1 == other.words().1
+    /// Which ids must differ: objects share one space.
+    fn space(self) -> u8 {
+        match self {
+            Self::Drive => 0,
+            Self::Chardev => 1,
+            Self::Netdev => 2,
+            Self::IoThread | Self::Rng | Self::Memory => 3,
+            Self::Device => 4,
+        }
     }
 }
 
@@ -61,16 +67,14 @@ pub(crate) struct Inner {
     context: Context,
     tag: VmTag,
     board: Board,
-    ids: Vec<(Kind, Id)>,
     mmio_devices: u32,
     singles: [Option<&'static str>; 4],
     controllers: u32,
     stdio_taken: bool,
     /// Whether the memory is a file that VMs start from.
     template: bool,
-    /// Where the arguments of named ports are.
-    ports: Vec<usize>,
-    cmdline: Option<Vec<u8>>,
+    /// Whether there is a kernel, whose command line waits for the console.
+    kernel: bool,
     errors: Vec<BuildError>,
     notes: Option<Notes>,
 }
@@ -87,14 +91,12 @@ impl Inner {
             context,
             tag,
             board,
-            ids: Vec::with_capacity(12),
             mmio_devices: 0,
             singles: [None; 4],
             controllers: 0,
             stdio_taken: false,
             template: false,
-            ports: Vec::with_capacity(2),
-            cmdline: None,
+            kernel: false,
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
         };
@@ -229,7 +231,7 @@ impl Inner {
         let id = id.map(|id| self.claim(Kind::Device, Some(id)));
         self.options("-device", "a device of the definition", id.as_ref(), write);
         if name == "virtserialport" {
-            self.ports.push(self.command.len() - 1);
+            self.command.scratch.ports.push(self.command.len().saturating_sub(1));
         }
     }
 
@@ -250,17 +252,19 @@ impl Inner {
 
     /// Two ports of one name on one bus: QEMU refuses them at the start.
     fn check_port_names(&mut self) {
-        let mut seen: Vec<(Option<Vec<u8>>, Vec<u8>)> = Vec::new();
-        for index in std::mem::take(&mut self.ports) {
-            let Some(arg) = self.command.args().nth(index) else { continue };
-            let options = OptReader::new(arg.as_bytes());
-            let Some(name) = options.value("name").map(<[u8]>::to_vec) else { continue };
-            let port = (options.value("bus").map(<[u8]>::to_vec), name);
-            if seen.contains(&port) {
-                self.error(BuildError::PortName { name: String::from_utf8_lossy(&port.1).into_owned() });
+        let mut twice = Vec::new();
+        let ports = &self.command.scratch.ports;
+        let named = |index: usize| {
+            let text = self.command.bytes(index);
+            raw_value(text, b"name").map(|name| (name, raw_value(text, b"bus")))
+        };
+        for (count, &index) in ports.iter().enumerate() {
+            let Some(port) = named(index) else { continue };
+            if ports[..count].iter().any(|&earlier| named(earlier) == Some(port)) {
+                twice.push(String::from_utf8_lossy(port.0).replace(",,", ","));
             }
-            seen.push(port);
         }
+        self.errors.extend(twice.into_iter().map(|name| BuildError::PortName { name }));
     }
 
     fn single(&mut self, name: &'static str) {
@@ -286,21 +290,23 @@ impl Inner {
 
     fn claim(&mut self, kind: Kind, id: Option<Id>) -> Id {
         let (prefix, kinds, _) = kind.words();
-        let taken =
-            |ids: &[(Kind, Id)], id: &Id| ids.iter().any(|(known, other)| known.shares_ids_with(kind) && other == id);
+        let space = kind.space();
+        let taken = |command: &QemuCommand, id: &Id| {
+            command.scratch.ids.iter().any(|(known, other)| *known == space && other == id)
+        };
         let id = match id {
             Some(id) => {
-                if taken(&self.ids, &id) {
+                if taken(&self.command, &id) {
                     self.error(BuildError::DuplicateId { kind: kinds, id: id.to_string() });
                 }
                 id
             }
             None => (0..=u32::MAX)
                 .map(|number| Id::numbered(prefix, number))
-                .find(|id| !taken(&self.ids, id))
+                .find(|id| !taken(&self.command, id))
                 .unwrap_or_else(|| Id::numbered(prefix, 0)),
         };
-        self.ids.push((kind, id));
+        self.command.scratch.ids.push((space, id));
         id
     }
 
@@ -316,11 +322,16 @@ impl Inner {
                 self.error(BuildError::ConsoleInCmdline { parameter });
             }
         }
-        self.cmdline = Some(cmdline.to_vec());
+        self.kernel = true;
+        self.command.scratch.cmdline.clear();
+        self.command.scratch.cmdline.extend_from_slice(cmdline);
     }
 
     fn append(&mut self, console: Option<&'static str>) {
-        let Some(cmdline) = self.cmdline.take() else { return };
+        if !self.kernel {
+            return;
+        }
+        let cmdline = std::mem::take(&mut self.command.scratch.cmdline);
         let why = "the kernel command line, with the VM's console first";
         match console {
             Some(console) if cmdline.is_empty() => self.raw("-append", why, &[b"console=", console.as_bytes()]),
@@ -328,12 +339,13 @@ impl Inner {
             None if cmdline.is_empty() => {}
             None => self.raw("-append", why, &[&cmdline]),
         }
+        self.command.scratch.cmdline = cmdline;
     }
 
     /// Ends the VM: the kernel command line, and what can be counted only now.
     pub(crate) fn finish(&mut self, console: Option<&'static str>) {
         self.append(console);
-        if self.ports.len() > 1 {
+        if self.command.scratch.ports.len() > 1 {
             self.check_port_names();
         }
         if let Some(slots) = self.board.mmio_slots
@@ -356,4 +368,21 @@ impl Inner {
         let notes = self.notes.clone().unwrap_or_default();
         self.build().map(|command| Explained { command, notes })
     }
+}
+
+/// The value of an option as it stands in an argument, its commas still doubled.
+fn raw_value<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let mut start = 0;
+    while start < text.len() {
+        let mut end = start;
+        while end < text.len() && !(text[end] == b',' && text.get(end + 1) != Some(&b',')) {
+            end += if text[end] == b',' { 2 } else { 1 };
+        }
+        let end = end.min(text.len());
+        if let Some(value) = text[start..end].strip_prefix(key).and_then(|rest| rest.strip_prefix(b"=")) {
+            return Some(value);
+        }
+        start = end + 1;
+    }
+    None
 }

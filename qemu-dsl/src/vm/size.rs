@@ -145,12 +145,36 @@ impl Smp {
         Ok(self)
     }
 
-    /// The value of `-smp`.
-    pub(crate) fn to_value(self) -> String {
-        match self.maxcpus {
-            None => self.cpus.to_string(),
-            Some(max) => format!("{},maxcpus={max}", self.cpus),
+    /// The CPUs at the start, and the maximum.
+    pub(crate) fn numbers(self) -> (u32, Option<u32>) {
+        (self.cpus, self.maxcpus)
+    }
+}
+
+/// A number as text, without memory of its own.
+pub(crate) struct Decimal {
+    digits: [u8; 10],
+    start: usize,
+}
+
+impl Decimal {
+    pub(crate) fn new(mut number: u32) -> Self {
+        let mut decimal = Self { digits: [0; 10], start: 10 };
+        loop {
+            decimal.start -= 1;
+            #[allow(clippy::cast_possible_truncation)] // one digit
+            {
+                decimal.digits[decimal.start] = b'0' + (number % 10) as u8;
+            }
+            number /= 10;
+            if number == 0 {
+                return decimal;
+            }
         }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.start..]
     }
 }
 

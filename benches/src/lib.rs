@@ -1,0 +1,71 @@
+//! What is measured: the sandbox's command, made by the library, by hand, and by another crate.
+
+pub mod alloc;
+pub mod floor;
+
+use std::str::FromStr as _;
+
+use qemu_command_builder::QemuInstanceForX86_64;
+use qemu_dsl::HostFacts;
+use qemu_dsl::sandbox::{Plan, SandboxConfig, plan, plan_reusing};
+use qemu_dsl::{QemuCommand, QemuVersion};
+
+/// The configuration that is measured: with a network.
+///
+/// # Panics
+///
+/// Never: the values are good ones.
+pub fn config() -> SandboxConfig {
+    let config = SandboxConfig::new(floor::VM_ID, floor::WORK_DIR, floor::KERNEL_DIR).expect("a good configuration");
+    config.allow_network(true)
+}
+
+/// A host with everything.
+pub fn facts() -> HostFacts {
+    HostFacts { qemu_version: Some(QemuVersion::new(9, 2, 0)), ..HostFacts::example() }
+}
+
+/// The library's command.
+///
+/// # Panics
+///
+/// Never: there is a plan.
+#[inline(never)]
+pub fn ours(config: &SandboxConfig, facts: &HostFacts) -> QemuCommand {
+    plan(config, facts).expect("a plan").into_command()
+}
+
+/// The library's command in the memory of an old one.
+///
+/// # Panics
+///
+/// Never: there is a plan.
+#[inline(never)]
+pub fn reusing(command: QemuCommand, config: &SandboxConfig, facts: &HostFacts) -> QemuCommand {
+    plan_reusing(config, facts, Some(command)).expect("a plan").into_command()
+}
+
+/// The library's command, with the reason of each argument.
+///
+/// # Panics
+///
+/// Never: there is a plan.
+#[inline(never)]
+pub fn explained(config: &SandboxConfig, facts: &HostFacts) -> usize {
+    Plan::explain(config, facts).expect("a plan").options().count()
+}
+
+/// Another crate's value of the same command, ready to be written: what it takes to make the value is not measured.
+///
+/// # Panics
+///
+/// When that crate cannot read the command.
+pub fn peer() -> QemuInstanceForX86_64 {
+    let command = ours(&config(), &facts()).to_string();
+    let (_, own) = command.split_once("-- ").expect("a wrapper");
+    // It knows no nested options of `-drive`.
+    QemuInstanceForX86_64::from_str(&own.replace(",file.locking=off", "")).expect("the peer reads the command")
+}
+
+/// How many calls instructions are counted over.
+pub const CALLS: u64 = 100;
