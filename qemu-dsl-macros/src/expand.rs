@@ -211,6 +211,9 @@ fn value(item: &Item, variants: &[Variant]) -> TokenStream {
     let idents = variants.iter().filter(|variant| variant.style == Style::Unit).map(|variant| &variant.ident);
     let expected = format!("`{}`", names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("`, `"));
     let quiet = quiet();
+    // Words without anything to escape are copied as they are.
+    let plain = names.iter().all(|name| !name.contains([',', '\0']));
+    let write = if plain { format_ident!("word") } else { format_ident!("text") };
     let read = if item.write_only {
         TokenStream::new()
     } else {
@@ -234,7 +237,7 @@ fn value(item: &Item, variants: &[Variant]) -> TokenStream {
             const TYPE: __qemu_dsl::opts::OptType = __qemu_dsl::opts::OptType::OneOf(&[#(#names),*]);
 
             fn write_value(&self, value: &mut __qemu_dsl::opts::ValueWriter<'_, '_>) {
-                value.text(match self { #(Self::#patterns => #names,)* });
+                value.#write(match self { #(Self::#patterns => #names,)* });
             }
         }
         #read
@@ -308,7 +311,8 @@ fn key(name: &str, since: Option<&Version>, until: Option<&Version>) -> TokenStr
         })
     };
     let (since, until) = (bound("since", since), bound("until", until));
-    quote!(__qemu_dsl::opts::Key::new(#name) #since #until)
+    let text = format!(",{name}=");
+    quote!(__qemu_dsl::opts::Key::with_text(#name, #text) #since #until)
 }
 
 fn option(value: Option<TokenStream>) -> TokenStream {

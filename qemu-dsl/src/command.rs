@@ -4,7 +4,19 @@ use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::opts::{Context, Id, OptError, OptWriter, QemuOpts};
+use crate::opts::{Context, Id, OptError, OptWriter, QemuOpts, any_byte};
+
+/// Whether an argument can be handed to a program.
+fn check(arg: &[u8]) -> Result<(), CommandError> {
+    if any_byte(arg, |byte| byte == 0) {
+        let offset = arg.iter().position(|&byte| byte == 0).unwrap_or_default();
+        return Err(CommandError::Nul { arg: shown(arg), offset });
+    }
+    if arg.len() >= MAX_ARG {
+        return Err(CommandError::TooLong { arg: shown(arg), len: arg.len() });
+    }
+    Ok(())
+}
 
 /// The longest argument that Linux hands to a program, its NUL included (`MAX_ARG_STRLEN`, `include/uapi/linux/binfmts.h`).
 const MAX_ARG: usize = 128 * 1024;
@@ -157,20 +169,7 @@ impl QemuCommand {
     }
 
     fn end_arg(&mut self, start: usize) -> Result<(), CommandError> {
-        let arg = &self.arena[start..];
-        // `contains` looks at many bytes at a time, `position` at one.
-        let error = if arg.contains(&0) {
-            let offset = arg.iter().position(|&byte| byte == 0).unwrap_or_default();
-            Some(CommandError::Nul { arg: shown(arg), offset })
-        } else if arg.len() >= MAX_ARG {
-            Some(CommandError::TooLong { arg: shown(arg), len: arg.len() })
-        } else {
-            None
-        };
-        if let Some(error) = error {
-            self.arena.truncate(start);
-            return Err(error);
-        }
+        check(&self.arena[start..]).inspect_err(|_| self.arena.truncate(start))?;
         self.arena.push(0);
         let end = u32::try_from(self.arena.len()).map_err(|_| CommandError::TooMany)?;
         self.ends.push(end);

@@ -90,7 +90,7 @@ impl Try<'_> {
         };
         match machine {
             Ok(machine) => self.talk(machine, &socket),
-            Err(error) => self.word(&error),
+            Err(error) => Self::word(&error),
         }
     }
 
@@ -134,7 +134,7 @@ impl Try<'_> {
             Ok(qmp) => qmp,
             Err(error) => {
                 self.in_time(started);
-                return self.word(&error);
+                return Self::word(&error);
             }
         };
         let signal = |signal| kill(Pid::from_raw(machine.pid().try_into().unwrap()), signal).unwrap();
@@ -150,7 +150,7 @@ impl Try<'_> {
         let asked = Instant::now();
         if let Err(error) = qmp.status(self.patience()) {
             self.in_time(asked);
-            return self.word(&LaunchError::Qmp(error));
+            return Self::word(&LaunchError::Qmp(error));
         }
         let ended = machine.end(Some(qmp));
         assert_eq!(ended.processes_left, 0, "{}", self.fault.name);
@@ -167,7 +167,7 @@ impl Try<'_> {
     }
 
     /// The outcome, in the words of the table; what the error lacks is said too.
-    fn word(&self, error: &LaunchError) -> String {
+    fn word(error: &LaunchError) -> String {
         match error {
             LaunchError::Exited { argument: Some(argument), stderr, .. } => {
                 assert!(argument.starts_with("-device nope") && stderr.contains("nope"), "{error}");
@@ -267,7 +267,7 @@ impl Try<'_> {
                 machine.killer().kill();
                 let status = machine.wait(Instant::now() + GENEROUS).expect("QEMU is gone");
                 drop(session.status(GENEROUS).unwrap_err());
-                self.word(&machine.exited(status))
+                Self::word(&machine.exited(status))
             }
             "quit" => {
                 let _ = machine.wait(Instant::now() + moment);

@@ -66,6 +66,12 @@ impl Id {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
 
+    /// The id's bytes: ASCII.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
     /// `prefix` and a number. The caller vouches for the prefix: a short literal.
     pub(crate) fn numbered(prefix: &'static str, number: u32) -> Self {
         use std::io::Write as _;
@@ -147,7 +153,7 @@ impl fmt::Debug for Id {
 
 impl PartialEq for Id {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.as_bytes() == other.as_bytes()
     }
 }
 

@@ -26,20 +26,24 @@
 //! - A NUL byte, which would end the argument, is an error.
 //! - An option that the target version of QEMU lacks is an error, when the version is known.
 
+mod decimal;
 mod error;
 mod handle;
 mod id;
 mod read;
+mod scan;
 mod schema;
 mod size;
 mod value;
 mod writer;
 
+pub(crate) use decimal::Decimal;
 pub use error::{OptError, ReadError, ValueError};
 pub(crate) use handle::{Handle, VmTag, handle};
 pub use id::{Id, IdError, IntoId};
 pub use qemu_dsl_macros::QemuOpts;
 pub use read::{OptRead, OptReadField, OptReader, ReadOpts};
+pub(crate) use scan::any_byte;
 pub use schema::{FieldKind, FieldSchema, Head, OptType, Schema, VariantSchema};
 pub use size::Size;
 pub use value::{OptField, OptValue};

@@ -66,6 +66,7 @@ pub trait OptField {
 impl<T: OptValue + ?Sized> OptField for T {
     const TYPE: OptType = T::TYPE;
 
+    #[inline]
     fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
         writer.value(key, |value| self.write_value(value));
     }
@@ -75,6 +76,7 @@ impl<T: OptValue + ?Sized> OptField for T {
 impl<T: OptValue> OptField for Option<T> {
     const TYPE: OptType = T::TYPE;
 
+    #[inline]
     fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
         if let Some(value) = self {
             value.write_field(key, writer);
@@ -86,7 +88,7 @@ impl OptValue for bool {
     const TYPE: OptType = OptType::Bool;
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.text(if *self { "on" } else { "off" });
+        value.word(if *self { "on" } else { "off" });
     }
 }
 
@@ -109,7 +111,7 @@ impl OptValue for Size {
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
         let (number, unit) = self.parts();
         value.integer(number);
-        value.text(unit);
+        value.word(unit);
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Id, OptError, OptField, QemuOpts, VmTag};
+use super::{Id, OptError, OptField, QemuOpts, VmTag, any_byte};
 use crate::QemuVersion;
 
 /// How virtio devices are attached to a machine.
@@ -75,12 +75,20 @@ pub struct Key {
     pub since: Option<((u16, u16), &'static str)>,
     /// The last version that has it: numbers and text. [`None`]: it is still there.
     pub until: Option<((u16, u16), &'static str)>,
+    /// `,name=`, where the derive has put it together; otherwise empty.
+    text: &'static str,
 }
 
 impl Key {
     /// A key that every version has.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, since: None, until: None }
+        Self { name, since: None, until: None, text: "" }
+    }
+
+    /// The same, with its text: for the derive.
+    #[doc(hidden)]
+    pub const fn with_text(name: &'static str, text: &'static str) -> Self {
+        Self { name, since: None, until: None, text }
     }
 
     /// The same key, in `version` and later.
@@ -163,6 +171,7 @@ impl<'a> OptWriter<'a> {
     }
 
     /// Writes `key=value`, or nothing for [`None`].
+    #[inline]
     pub fn option<T: OptField + ?Sized>(&mut self, key: &Key, value: &T) {
         value.write_field(key, self);
     }
@@ -173,6 +182,7 @@ impl<'a> OptWriter<'a> {
     }
 
     /// Writes `key=` and what `write` makes of the value.
+    #[inline]
     pub fn value(&mut self, key: &Key, write: impl FnOnce(&mut ValueWriter<'_, 'a>)) {
         self.begin(key);
         write(&mut ValueWriter { writer: self, key: key.name });
@@ -220,7 +230,7 @@ impl<'a> OptWriter<'a> {
         if let Some(id) = self.id.take() {
             self.separate();
             self.out.extend_from_slice(b"id=");
-            self.out.extend_from_slice(id.as_str().as_bytes());
+            self.out.extend_from_slice(id.as_bytes());
         }
     }
 
@@ -230,10 +240,20 @@ impl<'a> OptWriter<'a> {
         }
     }
 
+    // Inlined where the key is a constant: then nearly always one copy of a few bytes is left of it.
+    #[inline]
     fn begin(&mut self, key: &Key) {
         if key.since.is_some() || key.until.is_some() {
             self.check_version(key);
         }
+        if self.depth == 0 && !key.text.is_empty() && self.out.len() != self.start {
+            self.out.extend_from_slice(key.text.as_bytes());
+        } else {
+            self.begin_in_parts(key);
+        }
+    }
+
+    fn begin_in_parts(&mut self, key: &Key) {
         self.separate();
         for prefix in &self.prefixes[..self.depth] {
             self.out.extend_from_slice(prefix.as_bytes());
@@ -283,8 +303,7 @@ impl ValueWriter<'_, '_> {
     pub fn text(&mut self, text: impl AsRef<[u8]>) {
         let mut rest = text.as_ref();
         let total = rest.len();
-        // Nearly all values have neither, and `contains` looks at many bytes at a time.
-        if !rest.contains(&b',') && !rest.contains(&0) {
+        if !any_byte(rest, |byte| matches!(byte, b',' | 0)) {
             return self.writer.out.extend_from_slice(rest);
         }
         while let Some(at) = rest.iter().position(|&byte| byte == b',' || byte == 0) {
@@ -299,9 +318,19 @@ impl ValueWriter<'_, '_> {
         self.writer.out.extend_from_slice(rest);
     }
 
+    /// Writes a word of the source that needs no escaping: for the derive.
+    #[doc(hidden)]
+    #[inline]
+    pub fn word(&mut self, word: &'static str) {
+        self.writer.out.extend_from_slice(word.as_bytes());
+    }
+
     /// Writes a whole number.
     pub fn integer(&mut self, number: impl Into<i128>) {
         let number = number.into();
+        if let Ok(number) = u32::try_from(number) {
+            return self.writer.out.extend_from_slice(super::Decimal::new(number).as_bytes());
+        }
         if number < 0 {
             self.writer.out.push(b'-');
         }
@@ -342,7 +371,7 @@ impl ValueWriter<'_, '_> {
             let id = id.to_string();
             return self.writer.fail(OptError::ForeignHandle { option: self.key.to_owned(), id });
         }
-        self.writer.out.extend_from_slice(id.as_str().as_bytes());
+        self.writer.out.extend_from_slice(id.as_bytes());
     }
 }
 

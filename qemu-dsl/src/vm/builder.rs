@@ -12,7 +12,6 @@ use super::console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, On
 use super::error::BuildError;
 use super::globals::{MachineMemory, Monitor, MonitorMode, Mux, Name};
 use super::inner::{Board, Inner, Kind};
-use super::size::Decimal;
 use super::{BuildErrors, Explained, IntoMemory, Reason, Smp, Target};
 use crate::accel::Accelerator;
 use crate::backend::{
@@ -23,7 +22,7 @@ use crate::bus::{Bus, PlugsInto};
 use crate::cpu::CpuFor;
 use crate::device::{ConsolePort, Device, SerialPort, VirtConsole, VirtioSerial};
 use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
-use crate::opts::{Handle as _, Id, IntoId, QemuOpts};
+use crate::opts::{Decimal, Handle as _, Id, IntoId, QemuOpts};
 use crate::{QemuCommand, Since};
 
 /// A virtual machine under construction: machine type `M`, accelerator `A`, console `C`.

@@ -192,7 +192,7 @@ impl Inner {
     /// Connects the machine's UART with a character device.
     pub(crate) fn serial(&mut self, chardev: &Chardev) {
         if chardev.vm() == self.tag {
-            self.raw("-serial", "the console, on the machine's UART", &[b"chardev:", chardev.id().as_str().as_bytes()]);
+            self.raw("-serial", "the console, on the machine's UART", &[b"chardev:", chardev.id().as_bytes()]);
         } else {
             let source = OptError::ForeignHandle { option: "chardev".to_owned(), id: chardev.id().to_string() };
             self.error(CommandError::Option { flag: "-serial", source }.into());
@@ -254,10 +254,7 @@ impl Inner {
     fn check_port_names(&mut self) {
         let mut twice = Vec::new();
         let ports = &self.command.scratch.ports;
-        let named = |index: usize| {
-            let text = self.command.bytes(index);
-            raw_value(text, b"name").map(|name| (name, raw_value(text, b"bus")))
-        };
+        let named = |index: usize| port_name(self.command.bytes(index));
         for (count, &index) in ports.iter().enumerate() {
             let Some(port) = named(index) else { continue };
             if ports[..count].iter().any(|&earlier| named(earlier) == Some(port)) {
@@ -316,8 +313,8 @@ impl Inner {
             self.raw("-initrd", "the initial RAM disk", &[initrd.as_os_str().as_bytes()]);
         }
         let cmdline = kernel.cmdline.unwrap_or_default().as_bytes();
-        for parameter in cmdline.split(u8::is_ascii_whitespace) {
-            if parameter.starts_with(b"console=") {
+        if may_set_console(cmdline) {
+            for parameter in cmdline.split(u8::is_ascii_whitespace).filter(|word| word.starts_with(b"console=")) {
                 let parameter = String::from_utf8_lossy(parameter).into_owned();
                 self.error(BuildError::ConsoleInCmdline { parameter });
             }
@@ -370,19 +367,32 @@ impl Inner {
     }
 }
 
-/// The value of an option as it stands in an argument, its commas still doubled.
-fn raw_value<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+/// Whether somewhere a `c` has a `=` seven bytes behind it, as in `console=`: nearly always not, and this is quicker than a
+/// look at each word.
+fn may_set_console(cmdline: &[u8]) -> bool {
+    let mut found = false;
+    for (&first, &last) in cmdline.iter().zip(cmdline.get(7..).unwrap_or_default()) {
+        found |= first == b'c' && last == b'=';
+    }
+    found
+}
+
+/// The name and the bus in a port's argument, as they stand there, their commas still doubled.
+fn port_name(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let (mut name, mut bus) = (None, None);
     let mut start = 0;
     while start < text.len() {
         let mut end = start;
-        while end < text.len() && !(text[end] == b',' && text.get(end + 1) != Some(&b',')) {
+        while end < text.len() && (text[end] != b',' || text.get(end + 1) == Some(&b',')) {
             end += if text[end] == b',' { 2 } else { 1 };
         }
         let end = end.min(text.len());
-        if let Some(value) = text[start..end].strip_prefix(key).and_then(|rest| rest.strip_prefix(b"=")) {
-            return Some(value);
+        match &text[start..end] {
+            [b'n', b'a', b'm', b'e', b'=', value @ ..] => name = Some(value),
+            [b'b', b'u', b's', b'=', value @ ..] => bus = Some(value),
+            _ => {}
         }
         start = end + 1;
     }
-    None
+    name.map(|name| (name, bus))
 }

@@ -151,33 +151,6 @@ impl Smp {
     }
 }
 
-/// A number as text, without memory of its own.
-pub(crate) struct Decimal {
-    digits: [u8; 10],
-    start: usize,
-}
-
-impl Decimal {
-    pub(crate) fn new(mut number: u32) -> Self {
-        let mut decimal = Self { digits: [0; 10], start: 10 };
-        loop {
-            decimal.start -= 1;
-            #[allow(clippy::cast_possible_truncation)] // one digit
-            {
-                decimal.digits[decimal.start] = b'0' + (number % 10) as u8;
-            }
-            number /= 10;
-            if number == 0 {
-                return decimal;
-            }
-        }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.digits[self.start..]
-    }
-}
-
 /// Why numbers cannot be a VM's CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

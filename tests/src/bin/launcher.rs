@@ -44,7 +44,7 @@ fn main() {
         "exit" => std::process::exit(0), // without dropping anything
         "abort" => std::process::abort(),
         "return" => {}
-        _ => drop(machine.wait(Instant::now() + Duration::from_secs(60))),
+        _ => drop(machine.wait(Instant::now() + Duration::from_mins(1))),
     }
     drop(qmp);
 }

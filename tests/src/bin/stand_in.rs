@@ -46,7 +46,8 @@ fn hang() -> ! {
 
 /// Writes without an end, in a thread.
 fn flood(mut to: impl std::io::Write + Send + 'static) {
-    std::thread::spawn(move || while to.write_all(&[b'x'; 65536]).is_ok() {});
+    let chunk = vec![b'x'; 1 << 16];
+    std::thread::spawn(move || while to.write_all(&chunk).is_ok() {});
 }
 
 /// Blocks the signal in all threads to come.
@@ -83,7 +84,7 @@ fn serve(fault: &str, mut client: UnixStream) -> bool {
             }
             ("no-reply", "query-status") | ("ignore-sigterm" | "ignore-quit", "quit") => continue,
             ("huge-line", "query-status") => {
-                let chunk = [b' '; 1 << 20];
+                let chunk = vec![b' '; 1 << 20];
                 while client.write_all(&chunk).is_ok() {}
                 return false;
             }

@@ -1,0 +1,38 @@
+/// A number as text, without memory of its own.
+pub(crate) struct Decimal {
+    digits: [u8; 10],
+    start: usize,
+}
+
+impl Decimal {
+    pub(crate) fn new(mut number: u32) -> Self {
+        let mut decimal = Self { digits: [0; 10], start: 10 };
+        loop {
+            decimal.start -= 1;
+            #[allow(clippy::cast_possible_truncation)] // one digit
+            {
+                decimal.digits[decimal.start] = b'0' + (number % 10) as u8;
+            }
+            number /= 10;
+            if number == 0 {
+                return decimal;
+            }
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_numbers() {
+        for number in [0, 7, 10, 4096, 52_428_800, u32::MAX] {
+            assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
+        }
+    }
+}
