@@ -3,7 +3,6 @@
 use crate::backend::Chardev;
 use crate::bus::OfHandle;
 use crate::opts::{Id, OptError, OptType, OptValue, OptWriter, QemuOpts, Schema, ValueWriter, VmTag};
-use crate::setters::setters;
 
 /// A virtio-serial controller: `virtio-serial`. [`Vm::virtio_serial`](crate::Vm::virtio_serial) adds it and returns its
 /// ports; there is an example.
@@ -21,13 +20,18 @@ impl VirtioSerial {
     pub(crate) const fn with_ports(max_ports: u32) -> Self {
         Self { max_ports }
     }
+
+    /// The id of a controller but the first, which needs none: ports find it by themselves.
+    pub(crate) fn id(controller: u32) -> Id {
+        Id::numbered("virtio-serial", controller)
+    }
 }
 
 /// Where a port is: its number, and its controller where there is more than one.
 #[derive(Debug)]
 struct Place {
     nr: u32,
-    controller: Option<Id>,
+    controller: u32,
     vm: VmTag,
 }
 
@@ -42,13 +46,13 @@ pub struct ConsolePort(Place);
 pub struct SerialPort(Place);
 
 impl ConsolePort {
-    pub(crate) const fn new(controller: Option<Id>, vm: VmTag) -> Self {
+    pub(crate) const fn new(controller: u32, vm: VmTag) -> Self {
         Self(Place { nr: 0, controller, vm })
     }
 }
 
 impl SerialPort {
-    pub(crate) const fn new(nr: u32, controller: Option<Id>, vm: VmTag) -> Self {
+    pub(crate) const fn new(nr: u32, controller: u32, vm: VmTag) -> Self {
         Self(Place { nr, controller, vm })
     }
 
@@ -58,21 +62,21 @@ impl SerialPort {
     }
 }
 
-/// The name of the bus that a controller provides: its id and `.0`.
-struct BusName(Id);
+/// The bus that a controller provides: its id and `.0`.
+struct BusOf(u32);
 
-impl OptValue for BusName {
+impl OptValue for BusOf {
     const TYPE: OptType = OptType::Reference("bus");
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.display(&format_args!("{}.0", self.0));
+        value.display(&format_args!("{}.0", VirtioSerial::id(self.0)));
     }
 }
 
 #[derive(QemuOpts)]
 #[qemu(write_only)]
 struct PlaceOptions {
-    bus: Option<BusName>,
+    bus: Option<BusOf>,
     nr: u32,
 }
 
@@ -84,7 +88,30 @@ impl QemuOpts for Place {
             let id = format!("port {}", self.nr);
             return writer.fail(OptError::ForeignHandle { option: "nr".to_owned(), id });
         }
-        PlaceOptions { bus: self.controller.map(BusName), nr: self.nr }.write_opts(writer);
+        let bus = (self.controller > 0).then_some(BusOf(self.controller));
+        PlaceOptions { bus, nr: self.nr }.write_opts(writer);
+    }
+}
+
+/// The name of a port, which no other port of its controller can have.
+#[derive(Debug)]
+struct PortName<'a> {
+    name: Option<&'a str>,
+    controller: u32,
+}
+
+#[derive(QemuOpts)]
+#[qemu(write_only)]
+struct PortNameOption<'a> {
+    /// The name in the guest.
+    name: Option<&'a str>,
+}
+
+impl QemuOpts for PortName<'_> {
+    const SCHEMA: &'static Schema = PortNameOption::SCHEMA;
+
+    fn write_opts(&self, writer: &mut OptWriter<'_>) {
+        writer.named_port(self.controller, |writer| PortNameOption { name: self.name }.write_opts(writer));
     }
 }
 
@@ -105,23 +132,26 @@ pub struct VirtSerialPort<'a> {
     /// The character device on the host's side.
     chardev: Chardev,
     /// The name in the guest.
-    name: Option<&'a str>,
+    #[qemu(flatten)]
+    name: PortName<'a>,
     /// Which port it is.
     #[qemu(flatten)]
     place: Place,
 }
 
-impl VirtSerialPort<'_> {
+impl<'a> VirtSerialPort<'a> {
     /// A channel on `port`, with `chardev` on the host's side.
     pub const fn new(port: SerialPort, chardev: Chardev) -> Self {
-        Self { chardev, name: None, place: port.0 }
+        Self { chardev, name: PortName { name: None, controller: port.0.controller }, place: port.0 }
+    }
+
+    /// The name in the guest.
+    #[must_use]
+    pub const fn name(mut self, name: &'a str) -> Self {
+        self.name.name = Some(name);
+        self
     }
 }
-
-setters! { @['a] VirtSerialPort<'a> {
-    /// The name in the guest.
-    name: &'a str,
-} }
 
 /// A console on a virtio-serial port: `virtconsole`, the guest's `hvc0`. Added by the builder's console method only.
 #[derive(QemuOpts, Debug)]

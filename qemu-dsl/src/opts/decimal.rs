@@ -1,20 +1,21 @@
 /// A number as text, without memory of its own.
 pub(crate) struct Decimal {
-    digits: [u8; 10],
+    digits: [u8; 20],
     start: usize,
 }
 
 impl Decimal {
-    pub(crate) fn new(mut number: u32) -> Self {
-        let mut decimal = Self { digits: [0; 10], start: 10 };
+    pub(crate) fn new(number: impl Into<u64>) -> Self {
+        let mut rest = number.into();
+        let mut decimal = Self { digits: [0; 20], start: 20 };
         loop {
             decimal.start -= 1;
             #[allow(clippy::cast_possible_truncation)] // one digit
             {
-                decimal.digits[decimal.start] = b'0' + (number % 10) as u8;
+                decimal.digits[decimal.start] = b'0' + (rest % 10) as u8;
             }
-            number /= 10;
-            if number == 0 {
+            rest /= 10;
+            if rest == 0 {
                 return decimal;
             }
         }
@@ -31,7 +32,7 @@ mod tests {
 
     #[test]
     fn writes_numbers() {
-        for number in [0, 7, 10, 4096, 52_428_800, u32::MAX] {
+        for number in [0, 7, 10, 4096, 52_428_800, u64::from(u32::MAX), u64::MAX] {
             assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
         }
     }

@@ -2,6 +2,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use super::Decimal;
+
 /// The most bytes that an [`Id`] may have.
 const CAPACITY: usize = 95;
 
@@ -72,16 +74,19 @@ impl Id {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// `prefix` and a number. The caller vouches for the prefix: a short literal.
+    /// `prefix` and a number. The caller vouches for the prefix: a literal of a few letters.
     pub(crate) fn numbered(prefix: &'static str, number: u32) -> Self {
-        use std::io::Write as _;
-        let mut bytes = [0; CAPACITY];
-        let mut rest = &mut bytes[..];
-        // Literal prefixes of a few letters and ten digits always fit.
-        let _ = write!(rest, "{prefix}{number}");
-        let left = rest.len();
-        #[allow(clippy::cast_possible_truncation)] // at most CAPACITY
-        Self { len: (CAPACITY - left) as u8, bytes }
+        let number = Decimal::new(number);
+        let mut id = Self { len: 0, bytes: [0; CAPACITY] };
+        for part in [prefix.as_bytes(), number.as_bytes()] {
+            let start = usize::from(id.len);
+            id.bytes[start..start + part.len()].copy_from_slice(part);
+            #[allow(clippy::cast_possible_truncation)] // a few letters and ten digits
+            {
+                id.len += part.len() as u8;
+            }
+        }
+        id
     }
 }
 

@@ -31,7 +31,6 @@ mod error;
 mod handle;
 mod id;
 mod read;
-mod scan;
 mod schema;
 mod size;
 mod value;
@@ -43,10 +42,10 @@ pub(crate) use handle::{Handle, VmTag, handle};
 pub use id::{Id, IdError, IntoId};
 pub use qemu_dsl_macros::QemuOpts;
 pub use read::{OptRead, OptReadField, OptReader, ReadOpts};
-pub(crate) use scan::any_byte;
 pub use schema::{FieldKind, FieldSchema, Head, OptType, Schema, VariantSchema};
 pub use size::Size;
 pub use value::{OptField, OptValue};
+pub(crate) use writer::NamedPort;
 pub use writer::{Context, Key, OptWriter, Transport, ValueWriter};
 
 /// Something that QEMU takes as `head,key=value,...`: a device, a back end, a machine type.

@@ -1,4 +1,8 @@
-use super::{Id, OptError, OptField, QemuOpts, VmTag, any_byte};
+use std::ops::Range;
+
+use memchr::memchr2_iter;
+
+use super::{Id, OptError, OptField, QemuOpts, VmTag};
 use crate::QemuVersion;
 
 /// How virtio devices are attached to a machine.
@@ -135,14 +139,18 @@ pub struct OptWriter<'a> {
     id: Option<&'a Id>,
     prefixes: [&'static str; MAX_DEPTH],
     depth: usize,
+    port: Option<NamedPort>,
     error: Option<OptError>,
 }
+
+/// A virtio-serial port with a name: where in the buffer the name is, and the number of the port's controller.
+pub(crate) type NamedPort = (Range<usize>, u32);
 
 impl<'a> OptWriter<'a> {
     /// A writer at the end of `out`. The id, if there is one, is written right behind the head.
     pub(crate) fn new(out: &'a mut Vec<u8>, context: Context, id: Option<&'a Id>) -> Self {
         let start = out.len();
-        Self { out, start, context, id, prefixes: [""; MAX_DEPTH], depth: 0, error: None }
+        Self { out, start, context, id, prefixes: [""; MAX_DEPTH], depth: 0, port: None, error: None }
     }
 
     /// What the text is written for.
@@ -209,16 +217,26 @@ impl<'a> OptWriter<'a> {
         self.context.transport = own;
     }
 
+    /// Notes that what `write` writes names a port.
+    pub(crate) fn named_port(&mut self, controller: u32, write: impl FnOnce(&mut Self)) {
+        let start = self.out.len();
+        write(self);
+        let name = start + ",name=".len()..self.out.len();
+        if !name.is_empty() {
+            self.port = Some((name, controller));
+        }
+    }
+
     /// Records an error. The first one is kept, and the argument is dropped.
     pub fn fail(&mut self, error: OptError) {
         self.error.get_or_insert(error);
     }
 
     /// Ends the argument: writes an id that had no head to stand behind, and reports the first error.
-    pub(crate) fn finish(mut self) -> Result<(), OptError> {
+    pub(crate) fn finish(&mut self) -> Result<Option<NamedPort>, OptError> {
         self.write_id();
-        match self.error {
-            None => Ok(()),
+        match self.error.take() {
+            None => Ok(self.port.take()),
             Some(error) => {
                 self.out.truncate(self.start);
                 Err(error)
@@ -301,21 +319,17 @@ pub struct ValueWriter<'w, 'a> {
 impl ValueWriter<'_, '_> {
     /// Writes text of any origin: commas are doubled, NUL is an error.
     pub fn text(&mut self, text: impl AsRef<[u8]>) {
-        let mut rest = text.as_ref();
-        let total = rest.len();
-        if !any_byte(rest, |byte| matches!(byte, b',' | 0)) {
-            return self.writer.out.extend_from_slice(rest);
-        }
-        while let Some(at) = rest.iter().position(|&byte| byte == b',' || byte == 0) {
-            if rest[at] == 0 {
-                let offset = total - rest.len() + at;
-                return self.writer.fail(OptError::Nul { option: self.key.to_owned(), offset });
+        let text = text.as_ref();
+        let mut from = 0;
+        for at in memchr2_iter(b',', 0, text) {
+            if text[at] == 0 {
+                return self.writer.fail(OptError::Nul { option: self.key.to_owned(), offset: at });
             }
-            self.writer.out.extend_from_slice(&rest[..=at]);
-            self.writer.out.push(b',');
-            rest = &rest[at + 1..];
+            // The comma, and once more with what follows it.
+            self.writer.out.extend_from_slice(&text[from..=at]);
+            from = at;
         }
-        self.writer.out.extend_from_slice(rest);
+        self.writer.out.extend_from_slice(&text[from..]);
     }
 
     /// Writes a word of the source that needs no escaping: for the derive.
@@ -328,27 +342,10 @@ impl ValueWriter<'_, '_> {
     /// Writes a whole number.
     pub fn integer(&mut self, number: impl Into<i128>) {
         let number = number.into();
-        if let Ok(number) = u32::try_from(number) {
-            return self.writer.out.extend_from_slice(super::Decimal::new(number).as_bytes());
+        match u64::try_from(number) {
+            Ok(number) => self.writer.out.extend_from_slice(super::Decimal::new(number).as_bytes()),
+            Err(_) => self.display(&number),
         }
-        if number < 0 {
-            self.writer.out.push(b'-');
-        }
-        let mut digits = [0; 40];
-        let mut at = digits.len();
-        let mut rest = number.unsigned_abs();
-        loop {
-            at -= 1;
-            #[allow(clippy::cast_possible_truncation)] // one digit
-            {
-                digits[at] = b'0' + (rest % 10) as u8;
-            }
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.writer.out.extend_from_slice(&digits[at..]);
     }
 
     /// Writes what `value` displays, escaped.

@@ -553,13 +553,14 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         (ConsolePort::new(controller, tag), ports)
     }
 
-    fn add_controller(&mut self, ports: usize) -> Option<Id> {
+    fn add_controller(&mut self, ports: usize) -> u32 {
         let max_ports = port_number(ports);
         if max_ports > VirtioSerial::MAX_PORTS {
             self.inner.error(BuildError::TooManyPorts { ports });
         }
         let controller = self.inner.next_controller();
-        self.add_device(controller, &VirtioSerial::with_ports(max_ports));
+        let id = (controller > 0).then(|| VirtioSerial::id(controller));
+        self.add_device(id, &VirtioSerial::with_ports(max_ports));
         controller
     }
 

@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
+use memchr::memchr_iter;
+
 use super::Target;
 use super::error::{BuildError, BuildErrors};
 use super::explain::{Explained, Notes, Reason};
@@ -11,7 +13,7 @@ use crate::accel::Architecture;
 use crate::backend::{Chardev, ReadOnlyImage};
 use crate::command::CommandError;
 use crate::kernel::Kernel;
-use crate::opts::{Context, Id, OptError, OptWriter, Transport, VmTag};
+use crate::opts::{Context, Id, NamedPort, OptError, OptWriter, Transport, VmTag};
 
 /// A kind of thing that has ids of its own in QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,17 +113,17 @@ impl Inner {
 
     fn program(&mut self, target: &Target<'_>) {
         for (words, why) in target.wrappers {
-            self.note("wrapper", Reason::new(*why));
+            self.note("wrapper", why);
             for word in *words {
-                self.push(|command| command.arg(word).map(drop));
+                self.push(|command| command.push(word.as_bytes()));
             }
         }
         let binary = target.binary.unwrap_or_else(|| OsStr::new(self.board.architecture.qemu_binary()));
-        self.note("program", Reason::new("the QEMU binary"));
+        self.note("program", "the QEMU binary");
         if binary.is_empty() {
             self.error(CommandError::NoProgram.into());
         }
-        self.push(|command| command.arg(binary).map(drop));
+        self.push(|command| command.push(binary.as_bytes()));
     }
 
     pub(crate) fn tag(&self) -> VmTag {
@@ -142,9 +144,10 @@ impl Inner {
         }
     }
 
-    fn note(&mut self, flag: &'static str, reason: Reason) {
+    #[inline]
+    fn note(&mut self, flag: &'static str, why: &'static str) {
         if let Some(notes) = &mut self.notes {
-            notes.add(self.command.len(), flag, reason);
+            notes.add(self.command.len(), flag, Reason::new(why));
         }
     }
 
@@ -157,16 +160,16 @@ impl Inner {
 
     /// Adds a flag alone.
     pub(crate) fn flag(&mut self, flag: &'static str, why: &'static str) {
-        self.note(flag, Reason::new(why));
-        self.push(|command| command.arg(flag).map(drop));
+        self.note(flag, why);
+        self.push(|command| command.push(flag.as_bytes()));
     }
 
     /// Adds a flag and a raw value that is put together from parts.
     pub(crate) fn raw(&mut self, flag: &'static str, why: &'static str, parts: &[&[u8]]) {
-        self.note(flag, Reason::new(why));
+        self.note(flag, why);
         self.push(|command| {
-            command.arg(flag)?;
-            command.write_arg(parts).inspect_err(|_| command.pop())
+            command.push(flag.as_bytes())?;
+            command.push_parts(parts).inspect_err(|_| command.pop())
         });
     }
 
@@ -178,15 +181,15 @@ impl Inner {
         id: Option<&Id>,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) {
-        self.note(flag, Reason::new(why));
+        self.note(flag, why);
         let context = self.context;
-        self.push(|command| command.write_option(flag, context, id, write));
+        self.push(|command| command.push_option(flag, context, id, write));
     }
 
     /// Adds one argument as it is.
     pub(crate) fn raw_arg(&mut self, arg: &OsStr) {
-        self.note("raw", Reason::new("a raw argument of the definition"));
-        self.push(|command| command.arg(arg).map(drop));
+        self.note("raw", "a raw argument of the definition");
+        self.push(|command| command.push(arg.as_bytes()));
     }
 
     /// Connects the machine's UART with a character device.
@@ -230,9 +233,6 @@ impl Inner {
         self.mmio_devices += u32::from(mmio);
         let id = id.map(|id| self.claim(Kind::Device, Some(id)));
         self.options("-device", "a device of the definition", id.as_ref(), write);
-        if name == "virtserialport" {
-            self.command.scratch.ports.push(self.command.len().saturating_sub(1));
-        }
     }
 
     /// The id of memory that is a template.
@@ -252,16 +252,14 @@ impl Inner {
 
     /// Two ports of one name on one bus: QEMU refuses them at the start.
     fn check_port_names(&mut self) {
-        let mut twice = Vec::new();
         let ports = &self.command.scratch.ports;
-        let named = |index: usize| port_name(self.command.bytes(index));
-        for (count, &index) in ports.iter().enumerate() {
-            let Some(port) = named(index) else { continue };
-            if ports[..count].iter().any(|&earlier| named(earlier) == Some(port)) {
-                twice.push(String::from_utf8_lossy(port.0).replace(",,", ","));
+        let named = |(name, controller): &NamedPort| (self.command.bytes(name.clone()), *controller);
+        for (count, port) in ports.iter().map(named).enumerate() {
+            if ports[..count].iter().any(|earlier| named(earlier) == port) {
+                let name = String::from_utf8_lossy(port.0).replace(",,", ",");
+                self.errors.push(BuildError::PortName { name });
             }
         }
-        self.errors.extend(twice.into_iter().map(|name| BuildError::PortName { name }));
     }
 
     fn single(&mut self, name: &'static str) {
@@ -272,11 +270,11 @@ impl Inner {
         }
     }
 
-    /// Counts a virtio-serial controller; all but the first need an id, so that ports can name theirs.
-    pub(crate) fn next_controller(&mut self) -> Option<Id> {
+    /// Counts a virtio-serial controller.
+    pub(crate) fn next_controller(&mut self) -> u32 {
         let number = self.controllers;
         self.controllers += 1;
-        (number > 0).then(|| Id::numbered("virtio-serial", number))
+        number
     }
 
     pub(crate) fn take_stdio(&mut self) {
@@ -313,9 +311,12 @@ impl Inner {
             self.raw("-initrd", "the initial RAM disk", &[initrd.as_os_str().as_bytes()]);
         }
         let cmdline = kernel.cmdline.unwrap_or_default().as_bytes();
-        if may_set_console(cmdline) {
-            for parameter in cmdline.split(u8::is_ascii_whitespace).filter(|word| word.starts_with(b"console=")) {
-                let parameter = String::from_utf8_lossy(parameter).into_owned();
+        for at in memchr_iter(b'=', cmdline) {
+            let start = at.saturating_sub("console".len());
+            let first = start == 0 || cmdline[start - 1].is_ascii_whitespace();
+            if cmdline[start..].starts_with(b"console=") && first {
+                let end = cmdline[at..].iter().position(u8::is_ascii_whitespace).map_or(cmdline.len(), |end| at + end);
+                let parameter = String::from_utf8_lossy(&cmdline[start..end]).into_owned();
                 self.error(BuildError::ConsoleInCmdline { parameter });
             }
         }
@@ -342,6 +343,8 @@ impl Inner {
     /// Ends the VM: the kernel command line, and what can be counted only now.
     pub(crate) fn finish(&mut self, console: Option<&'static str>) {
         self.append(console);
+        let nuls = self.command.nuls(0).map(BuildError::from);
+        self.errors.extend(nuls);
         if self.command.scratch.ports.len() > 1 {
             self.check_port_names();
         }
@@ -365,34 +368,4 @@ impl Inner {
         let notes = self.notes.clone().unwrap_or_default();
         self.build().map(|command| Explained { command, notes })
     }
-}
-
-/// Whether somewhere a `c` has a `=` seven bytes behind it, as in `console=`: nearly always not, and this is quicker than a
-/// look at each word.
-fn may_set_console(cmdline: &[u8]) -> bool {
-    let mut found = false;
-    for (&first, &last) in cmdline.iter().zip(cmdline.get(7..).unwrap_or_default()) {
-        found |= first == b'c' && last == b'=';
-    }
-    found
-}
-
-/// The name and the bus in a port's argument, as they stand there, their commas still doubled.
-fn port_name(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
-    let (mut name, mut bus) = (None, None);
-    let mut start = 0;
-    while start < text.len() {
-        let mut end = start;
-        while end < text.len() && (text[end] != b',' || text.get(end + 1) == Some(&b',')) {
-            end += if text[end] == b',' { 2 } else { 1 };
-        }
-        let end = end.min(text.len());
-        match &text[start..end] {
-            [b'n', b'a', b'm', b'e', b'=', value @ ..] => name = Some(value),
-            [b'b', b'u', b's', b'=', value @ ..] => bus = Some(value),
-            _ => {}
-        }
-        start = end + 1;
-    }
-    name.map(|name| (name, bus))
 }
