@@ -34,6 +34,7 @@ impl Place {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
         command.env("TMPDIR", self.dir.path().join("tmp")).env_remove("XDG_RUNTIME_DIR").stdin(Stdio::null());
+        command.env("XDG_CACHE_HOME", self.dir.path());
         command
     }
 

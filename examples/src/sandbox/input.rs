@@ -8,7 +8,7 @@ use std::sync::Arc;
 use qemu_dsl::HostFacts;
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::facts::{Acceleration, FactsError};
-use qemu_dsl::host::{ProbeError, ProbeOptions, Probed, probe};
+use qemu_dsl::host::{ProbeError, ProbeOptions, Probed, cache_dir, probe};
 use qemu_dsl::kernel::MmioDiscovery;
 use qemu_dsl::launch::WorkDirError;
 use qemu_dsl::sandbox::{ConfigError, PlanError, Profile, SandboxConfig, VmId};
@@ -60,6 +60,11 @@ impl Facts {
         let mut options = ProbeOptions::new().force_emulation(cli.emulate).allow_network(cli.allow_network);
         if let Some(qemu) = &cli.qemu {
             options = options.qemu(qemu);
+        }
+        // Whoever prints facts wants to know how things are, and a dry run writes nothing.
+        if let Some(dir) = cache_dir().filter(|_| !cli.print_facts) {
+            let dry = cli.dry_run || cli.explain;
+            options = if dry { options.read_only_cache(dir) } else { options.cache(dir) };
         }
         let probed = probe(&options)?;
         Ok(Self { facts: probed.facts.clone(), probed: Some(probed) })

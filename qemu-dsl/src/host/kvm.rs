@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::payload::Payload;
-use super::process::{Reaped, cannot_start};
+use super::process::{Failure, Reaped, cannot_start};
 use super::{Verdict, sys};
 use crate::accel::Architecture;
 use crate::status::ended_with;
@@ -23,11 +23,12 @@ const QUESTION: &str = "kvm";
 /// How long the guest may take. Where KVM works it takes a tenth of that, the start of QEMU included.
 const LIMIT: Duration = Duration::from_millis(900);
 
-/// Whether guests run under KVM here.
-pub(super) fn prove(qemu: &OsStr, arch: Architecture) -> Verdict {
-    match device().and_then(|()| run_test_guest(qemu, arch, &["-accel", "kvm", "-cpu", "host"])) {
-        Ok(()) => Verdict::yes(QUESTION, "a vCPU ran a test guest"),
-        Err(reason) => Verdict::no(QUESTION, reason),
+/// Whether guests run under KVM here, and whether that is certain.
+pub(super) fn prove(qemu: &OsStr, arch: Architecture) -> (Verdict, bool) {
+    let proof = device().map_err(Failure::from);
+    match proof.and_then(|()| test_guest(qemu, arch, &["-accel", "kvm", "-cpu", "host"])) {
+        Ok(()) => (Verdict::yes(QUESTION, "a vCPU ran a test guest"), true),
+        Err(Failure { reason, certain }) => (Verdict::no(QUESTION, reason), certain),
     }
 }
 
@@ -59,6 +60,10 @@ fn device() -> Result<(), String> {
 /// println!("{result:?}");
 /// ```
 pub fn run_test_guest(qemu: &OsStr, arch: Architecture, accel: &[&str]) -> Result<(), String> {
+    test_guest(qemu, arch, accel).map_err(|failure| failure.reason)
+}
+
+fn test_guest(qemu: &OsStr, arch: Architecture, accel: &[&str]) -> Result<(), Failure> {
     let payload = Payload::write(arch).map_err(|error| format!("the test guest cannot be written: {error}"))?;
     let mut command = Command::new(qemu);
     command.args(accel).args(payload.args());
@@ -71,7 +76,7 @@ pub fn run_test_guest(qemu: &OsStr, arch: Architecture, accel: &[&str]) -> Resul
     let (Some(mut input), Some(events), Some(stderr)) =
         (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
     else {
-        return Err("a pipe is missing".to_owned());
+        return Err("a pipe is missing".to_owned().into());
     };
     // A QEMU that is gone already has its reason on stderr; this need not say so too.
     let _ = input.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"cont\"}\n");
@@ -89,9 +94,11 @@ pub fn run_test_guest(qemu: &OsStr, arch: Architecture, accel: &[&str]) -> Resul
     let said = said.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     let said = complaint(&String::from_utf8_lossy(&said));
     Err(match (end, status) {
-        (Ok(End::Stopped), _) => format!("the vCPU of a test guest stopped{said}"),
-        (Ok(End::Closed), Some(status)) => format!("QEMU with a test guest ended with {}{said}", ended_with(status)),
-        _ => format!("a test guest did not get through within {LIMIT:?}{said}"),
+        (Ok(End::Stopped), _) => format!("the vCPU of a test guest stopped{said}").into(),
+        (Ok(End::Closed), Some(status)) => {
+            format!("QEMU with a test guest ended with {}{said}", ended_with(status)).into()
+        }
+        _ => Failure { reason: format!("a test guest did not get through within {LIMIT:?}{said}"), certain: false },
     })
 }
 

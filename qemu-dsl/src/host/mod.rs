@@ -12,17 +12,23 @@
 //! # Ok::<(), qemu_dsl::host::ProbeError>(())
 //! ```
 
+mod basis;
+mod cache;
 mod kvm;
 mod payload;
 mod process;
 mod qemu;
+mod questions;
 mod sys;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use basis::Basis;
+pub use cache::cache_dir;
 pub use kvm::run_test_guest;
 pub use qemu::{QemuInfo, QemuProbeError};
 
@@ -43,6 +49,8 @@ pub struct ProbeOptions {
     qemu: Option<OsString>,
     force_emulation: bool,
     allow_network: bool,
+    cache: Option<PathBuf>,
+    read_only: bool,
 }
 
 impl ProbeOptions {
@@ -63,6 +71,28 @@ impl ProbeOptions {
     pub fn force_emulation(mut self, force: bool) -> Self {
         self.force_emulation = force;
         self
+    }
+
+    /// Keeps the answers in this directory for other processes, until the next boot at the latest; [`cache_dir`] is the usual one
+    /// and has an example. Only [`probe`] looks there. Answers that others could have written, or that took too long, do not
+    /// count. On macOS nothing is kept.
+    #[must_use]
+    pub fn cache(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cache = Some(dir.into());
+        self.read_only = false;
+        self
+    }
+
+    /// Uses answers that are kept in this directory, and writes nothing.
+    #[must_use]
+    pub fn read_only_cache(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cache = Some(dir.into());
+        self.read_only = true;
+        self
+    }
+
+    fn binary(&self, arch: Architecture) -> &OsStr {
+        self.qemu.as_deref().unwrap_or_else(|| OsStr::new(arch.qemu_binary()))
     }
 
     /// Whether the VM will have the host's network, which decides the namespaces that are tried.
@@ -151,29 +181,57 @@ pub enum ProbeError {
     },
 }
 
-/// Finds out what the host can do. What was found, failures too, is kept for the life of the process: callers with the same
-/// options get the same answer, and callers at the same time wait for one probe.
+/// The answers that take a program to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Answers {
+    qemu: Result<QemuInfo, QemuProbeError>,
+    acceleration: Acceleration,
+    acceleration_verdict: Verdict,
+    namespaces: Verdict,
+    /// Whether they will be the same the next time: nothing took too long.
+    certain: bool,
+}
+
+/// Finds out what the host can do. What was found, failures too, is remembered while what it depends on stays the same: the
+/// binary (path, inode, size, time of its last change), `/dev/kvm` and the KVM module, the user, the options. Callers at the
+/// same time wait for one probe. A binary that is a script counts as itself, not as what it starts.
 ///
 /// # Errors
 ///
 /// [`ProbeError`] on a system that this crate does not know. Everything else is an answer: no QEMU, no KVM, and so on.
 pub fn probe(options: &ProbeOptions) -> Result<Arc<Probed>, ProbeError> {
-    type Cell = Arc<OnceLock<Result<Arc<Probed>, ProbeError>>>;
-    static CACHE: Mutex<Vec<(ProbeOptions, Cell)>> = Mutex::new(Vec::new());
+    type Cell = Arc<OnceLock<Arc<Probed>>>;
+    static MEMORY: Mutex<Vec<(Basis, Cell)>> = Mutex::new(Vec::new());
+    let (os, arch) = (questions::os()?, questions::arch()?);
+    let qemu = options.binary(arch);
+    let basis = Basis::now(options, qemu);
     let cell = {
-        let mut cache = CACHE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, cell)) = cache.iter().find(|(known, _)| known == options) {
+        let mut memory = MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, cell)) = memory.iter().find(|(known, _)| *known == basis) {
             Arc::clone(cell)
         } else {
+            memory.retain(|(known, _)| known.subject() != basis.subject());
             let cell = Cell::default();
-            cache.push((options.clone(), Arc::clone(&cell)));
+            memory.push((basis.clone(), Arc::clone(&cell)));
             cell
         }
     };
-    cell.get_or_init(|| probe_now(options).map(Arc::new)).clone()
+    let probed = cell.get_or_init(|| {
+        let dir = options.cache.as_deref().filter(|_| basis.is_lasting());
+        let answers = dir.and_then(|dir| cache::read(dir, &basis)).unwrap_or_else(|| {
+            let answers = ask(options, os, arch);
+            if let Some(dir) = dir.filter(|_| !options.read_only) {
+                // Nothing depends on it: the next process asks again.
+                let _ = cache::write(dir, &basis, &answers);
+            }
+            answers
+        });
+        Arc::new(conclude(qemu, os, arch, answers))
+    });
+    Ok(Arc::clone(probed))
 }
 
-/// The same without the cache.
+/// The same, with nothing remembered.
 ///
 /// # Errors
 ///
@@ -186,165 +244,52 @@ pub fn probe(options: &ProbeOptions) -> Result<Arc<Probed>, ProbeError> {
 /// # Ok::<(), qemu_dsl::host::ProbeError>(())
 /// ```
 pub fn probe_now(options: &ProbeOptions) -> Result<Probed, ProbeError> {
-    let os = os()?;
-    let arch = arch()?;
-    let qemu = options.qemu.as_deref().unwrap_or_else(|| OsStr::new(arch.qemu_binary()));
+    let (os, arch) = (questions::os()?, questions::arch()?);
+    Ok(conclude(options.binary(arch), os, arch, ask(options, os, arch)))
+}
+
+/// Starts what has to be started.
+fn ask(options: &ProbeOptions, os: Os, arch: Architecture) -> Answers {
+    let qemu = options.binary(arch);
     // Side by side: each of the three starts a program and mostly waits for it.
-    let (info, (accel, accel_verdict), namespaces) = std::thread::scope(|scope| {
+    let (qemu, acceleration, namespaces) = std::thread::scope(|scope| {
         let info = scope.spawn(|| qemu::ask(qemu, LIMIT));
-        let accel = scope.spawn(|| acceleration(os, arch, qemu, options.force_emulation));
-        let namespaces = scope.spawn(|| namespaces(os, options.allow_network));
+        let accel = scope.spawn(|| questions::acceleration(os, arch, qemu, options.force_emulation));
+        let namespaces = scope.spawn(|| questions::namespaces(os, options.allow_network));
         (joined(info), joined(accel), joined(namespaces))
     });
-    let (accel, accel_verdict) = with_binary(accel, accel_verdict, info.as_ref());
-    let tsc_deadline = tsc_deadline(os, arch);
-    let io_uring = io_uring(os, info.as_ref());
-    let seccomp = seccomp(os, info.as_ref());
+    let ((acceleration, acceleration_verdict, accel_certain), (namespaces, namespaces_certain)) =
+        (acceleration, namespaces);
+    let (acceleration, acceleration_verdict) =
+        questions::with_binary(acceleration, acceleration_verdict, qemu.as_ref());
+    Answers { qemu, acceleration, acceleration_verdict, namespaces, certain: accel_certain && namespaces_certain }
+}
+
+/// The facts: what the answers say, and what there is to be read without starting anything.
+fn conclude(binary: &OsStr, os: Os, arch: Architecture, answers: Answers) -> Probed {
+    let Answers { qemu, acceleration, acceleration_verdict, namespaces, .. } = answers;
+    let tsc_deadline = questions::tsc_deadline(os, arch);
+    let io_uring = questions::io_uring(os, qemu.as_ref());
+    let seccomp = questions::seccomp(os, qemu.as_ref());
     let facts = HostFacts {
         arch,
         os,
-        accel,
+        accel: acceleration,
         tsc_deadline: tsc_deadline.yes,
         io_uring: io_uring.yes,
         unshare: namespaces.yes,
-        qemu_version: info.as_ref().ok().map(|info| info.version),
+        qemu_version: qemu.as_ref().ok().map(|info| info.version),
         seccomp: seccomp.yes,
     };
-    let version = match &info {
-        Ok(info) => Verdict::yes("qemu", format!("{} is version {}", qemu.display(), info.version)),
+    let version = match &qemu {
+        Ok(info) => Verdict::yes("qemu", format!("{} is version {}", binary.display(), info.version)),
         Err(error) => Verdict::no("qemu", error.to_string()),
     };
-    let verdicts = vec![accel_verdict, tsc_deadline, io_uring, namespaces, version, seccomp];
-    Ok(Probed { facts, verdicts, qemu: info })
+    let verdicts = vec![acceleration_verdict, tsc_deadline, io_uring, namespaces, version, seccomp];
+    Probed { facts, verdicts, qemu }
 }
 
 /// The result of a probe's thread. A panic in it is a bug of this crate, and goes on here.
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-fn os() -> Result<Os, ProbeError> {
-    match std::env::consts::OS {
-        "linux" => Ok(Os::Linux),
-        "macos" => Ok(Os::Macos),
-        os => Err(ProbeError::Os { os }),
-    }
-}
-
-fn arch() -> Result<Architecture, ProbeError> {
-    match std::env::consts::ARCH {
-        "x86_64" => Ok(Architecture::X86_64),
-        "aarch64" => Ok(Architecture::Aarch64),
-        arch => Err(ProbeError::Arch { arch }),
-    }
-}
-
-fn acceleration(os: Os, arch: Architecture, qemu: &OsStr, forced: bool) -> (Acceleration, Verdict) {
-    let (accel, verdict) = match os {
-        _ if forced => return (Acceleration::Tcg, Verdict::no("acceleration", "emulation was asked for")),
-        Os::Linux => (Acceleration::Kvm, kvm::prove(qemu, arch)),
-        Os::Macos => (Acceleration::Hvf, hvf()),
-    };
-    (if verdict.yes { accel } else { Acceleration::Tcg }, verdict)
-}
-
-/// What the binary says about its accelerators: a more useful reason than what starting it without one gives.
-fn with_binary(
-    accel: Acceleration,
-    verdict: Verdict,
-    info: Result<&QemuInfo, &QemuProbeError>,
-) -> (Acceleration, Verdict) {
-    let question = verdict.question;
-    match info {
-        Ok(info) if matches!(question, "kvm" | "hvf") && !info.accelerators.iter().any(|name| name == question) => {
-            (Acceleration::Tcg, Verdict::no(question, format!("this QEMU binary was built without {question}")))
-        }
-        _ => (accel, verdict),
-    }
-}
-
-fn hvf() -> Verdict {
-    match process::output("sysctl", &["-n", "kern.hv_support"], LIMIT) {
-        Ok(text) if text.trim() == "1" => Verdict::yes("hvf", "kern.hv_support is 1"),
-        Ok(text) => Verdict::no("hvf", format!("kern.hv_support is {}", text.trim())),
-        Err(error) => Verdict::no("hvf", error),
-    }
-}
-
-fn tsc_deadline(os: Os, arch: Architecture) -> Verdict {
-    const QUESTION: &str = "tsc_deadline";
-    const FLAG: &str = "tsc_deadline_timer";
-    if arch != Architecture::X86_64 {
-        return Verdict::no(QUESTION, "only x86_64 has one");
-    }
-    match os {
-        Os::Linux => match std::fs::read_to_string("/proc/cpuinfo") {
-            Ok(text) => {
-                let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
-                if flags.split_ascii_whitespace().any(|flag| flag == FLAG) {
-                    Verdict::yes(QUESTION, format!("{FLAG} is among the flags in /proc/cpuinfo"))
-                } else {
-                    Verdict::no(QUESTION, format!("{FLAG} is not among the flags in /proc/cpuinfo"))
-                }
-            }
-            Err(error) => Verdict::no(QUESTION, format!("/proc/cpuinfo cannot be read: {error}")),
-        },
-        Os::Macos => match process::output("sysctl", &["-n", "machdep.cpu.features"], LIMIT) {
-            Ok(text) if text.split_ascii_whitespace().any(|flag| flag == "TSCTMR") => {
-                Verdict::yes(QUESTION, "TSCTMR is in machdep.cpu.features")
-            }
-            Ok(_) => Verdict::no(QUESTION, "TSCTMR is not in machdep.cpu.features"),
-            Err(error) => Verdict::no(QUESTION, error),
-        },
-    }
-}
-
-fn io_uring(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verdict {
-    const QUESTION: &str = "io_uring";
-    const SETTING: &str = "/proc/sys/kernel/io_uring_disabled";
-    if os != Os::Linux {
-        return Verdict::no(QUESTION, "only Linux has it");
-    }
-    // The file exists since Linux 6.6; without it there is nothing that disables io_uring but a seccomp filter.
-    let disabled = std::fs::read_to_string(SETTING).unwrap_or_default();
-    match disabled.trim() {
-        "2" => return Verdict::no(QUESTION, format!("{SETTING} is 2")),
-        "1" if !nix::unistd::geteuid().is_root() => {
-            return Verdict::no(QUESTION, format!("{SETTING} is 1 and this process is not privileged"));
-        }
-        _ => {}
-    }
-    if let Err(error) = sys::io_uring_exists() {
-        return Verdict::no(QUESTION, format!("the system call io_uring_setup says: {error}"));
-    }
-    match info {
-        Ok(info) if info.io_uring => {
-            Verdict::yes(QUESTION, "the kernel has it, and the binary lists it among its aio modes")
-        }
-        Ok(_) => Verdict::no(QUESTION, "the binary does not list it among its aio modes"),
-        Err(_) => Verdict::no(QUESTION, "the binary could not be asked"),
-    }
-}
-
-fn seccomp(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verdict {
-    const QUESTION: &str = "seccomp";
-    match (os, info) {
-        (Os::Macos, _) => Verdict::no(QUESTION, "only Linux has it"),
-        (Os::Linux, Ok(info)) if info.seccomp => Verdict::yes(QUESTION, "the binary has the option -sandbox"),
-        (Os::Linux, Ok(_)) => Verdict::no(QUESTION, "the binary has no option -sandbox"),
-        (Os::Linux, Err(_)) => Verdict::no(QUESTION, "the binary could not be asked"),
-    }
-}
-
-fn namespaces(os: Os, allow_network: bool) -> Verdict {
-    const QUESTION: &str = "unshare";
-    if os != Os::Linux {
-        return Verdict::no(QUESTION, "only Linux has namespaces");
-    }
-    let words = crate::namespaces::unshare(allow_network);
-    let args: Vec<&str> = words[1..].iter().copied().chain(["true"]).collect();
-    match process::output(words[0], &args, LIMIT) {
-        Ok(_) => Verdict::yes(QUESTION, format!("`{} true` worked", words.join(" "))),
-        Err(error) => Verdict::no(QUESTION, error),
-    }
 }

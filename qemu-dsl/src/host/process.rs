@@ -6,6 +6,21 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+/// Why a program gave no answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// In one line.
+    pub(super) reason: String,
+    /// Whether it will be so again: what took too long may be quicker the next time.
+    pub(super) certain: bool,
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self { reason, certain: true }
+    }
+}
+
 /// A child process that does not outlive its owner.
 #[derive(Debug)]
 pub(super) struct Reaped(pub(super) Child);
@@ -32,16 +47,16 @@ pub(super) fn collected(source: impl Read + Send + 'static) -> mpsc::Receiver<Ve
 }
 
 /// Runs a program that says little, and returns its standard output; an error says what went wrong, in one line.
-pub(super) fn output(program: &str, args: &[&str], limit: Duration) -> Result<String, String> {
+pub(super) fn output(program: &str, args: &[&str], limit: Duration) -> Result<String, Failure> {
     let started = Instant::now();
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Reaped(command.spawn().map_err(|error| format!("`{program}` cannot be started: {error}"))?);
     let (Some(stdout), Some(stderr)) = (child.0.stdout.take(), child.0.stderr.take()) else {
-        return Err(format!("`{program}` has no output"));
+        return Err(format!("`{program}` has no output").into());
     };
     let (stdout, stderr) = (collected(stdout), collected(stderr));
-    let late = |_| format!("`{program}` did not end within {limit:?}");
+    let late = |_| Failure { reason: format!("`{program}` did not end within {limit:?}"), certain: false };
     // The streams end with the program, so there is nothing to poll.
     let stdout = stdout.recv_timeout(limit).map_err(late)?;
     let stderr = stderr.recv_timeout(limit.saturating_sub(started.elapsed())).map_err(late)?;
@@ -50,7 +65,8 @@ pub(super) fn output(program: &str, args: &[&str], limit: Duration) -> Result<St
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
     let said = last_line(&stderr);
-    Err(format!("`{program}` ended with {status}{}", if said.is_empty() { String::new() } else { format!(": {said}") }))
+    Err(format!("`{program}` ended with {status}{}", if said.is_empty() { String::new() } else { format!(": {said}") })
+        .into())
 }
 
 /// The last line that is not empty.

@@ -1,0 +1,146 @@
+//! What the answers of the probes depend on: while it is the same, so are they.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::ProbeOptions;
+
+/// The version of what is remembered: another one is another basis.
+const VERSION: u32 = 1;
+
+/// Everything that an answer depends on, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Basis {
+    /// Which QEMU is asked, and what for.
+    subject: String,
+    /// What holds.
+    text: String,
+    /// Whether it can be recognized by another process, too.
+    lasting: bool,
+}
+
+impl Basis {
+    /// What holds at this moment. Nothing is started for it.
+    pub(super) fn now(options: &ProbeOptions, qemu: &OsStr) -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        let program = find(qemu);
+        let lasting = boot.is_some() && program.is_some();
+        let user = nix::unistd::geteuid();
+        let mut text = format!(
+            "version {VERSION} of qemu-dsl {}\nboot {}\nuser {user}, groups {}\n",
+            env!("CARGO_PKG_VERSION"),
+            boot.unwrap_or_default().trim(),
+            groups(),
+        );
+        let named = program.as_deref().map_or(qemu, Path::as_os_str);
+        let subject = format!(
+            "QEMU {}, emulation {}, network {}",
+            named.as_bytes().escape_ascii(),
+            options.force_emulation,
+            options.allow_network
+        );
+        // Writing into a `String` does not fail.
+        let _ = writeln!(text, "{subject}\n{}", file(named.as_ref()));
+        for path in ["/dev/kvm", "/sys/module/kvm"] {
+            let _ = writeln!(text, "{path} {}", file(path.as_ref()));
+        }
+        for setting in ["user/max_user_namespaces", "kernel/apparmor_restrict_unprivileged_userns"] {
+            let value = std::fs::read_to_string(Path::new("/proc/sys").join(setting)).unwrap_or_default();
+            let _ = writeln!(text, "{setting} {}", value.trim());
+        }
+        Self { subject, text, lasting }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The same for every basis of the same question.
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Whether answers can be kept for other processes: the boot and the binary are known.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.lasting
+    }
+}
+
+/// The file that a program's name stands for, as `execvp` finds it.
+fn find(program: &OsStr) -> Option<PathBuf> {
+    let is_program = |path: &Path| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
+    if program.as_bytes().contains(&b'/') {
+        return Some(std::path::absolute(program).ok()?).filter(|path| is_program(path));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_program(path))
+}
+
+/// What tells a file from the one that stood there before.
+fn file(path: &Path) -> String {
+    match std::fs::metadata(path) {
+        Ok(data) => format!(
+            "device {} inode {} mode {:o} owner {}:{} size {} modified {}.{:09}",
+            data.dev(),
+            data.ino(),
+            data.mode(),
+            data.uid(),
+            data.gid(),
+            data.size(),
+            data.mtime(),
+            data.mtime_nsec(),
+        ),
+        Err(error) => error.kind().to_string(),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn groups() -> String {
+    let groups = nix::unistd::getgroups().unwrap_or_default();
+    groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Nothing that is probed elsewhere depends on groups.
+#[cfg(not(target_os = "linux"))]
+fn groups() -> String {
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_user_or_question_is_another_basis() {
+        let dir = std::env::temp_dir().join(format!("qemu-dsl-basis-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let program = dir.join("qemu");
+        let write = |text: &str| {
+            std::fs::write(&program, text).unwrap();
+            std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        let options = ProbeOptions::new();
+        let now = |options: &ProbeOptions| Basis::now(options, program.as_os_str());
+        assert!(!now(&options).is_lasting(), "there is no such program");
+        write("a");
+        let before = now(&options);
+        assert_eq!(before, now(&options));
+        assert_eq!(before.is_lasting(), cfg!(target_os = "linux"));
+        assert_ne!(before, now(&options.clone().allow_network(true)));
+        assert_ne!(before, now(&options.clone().force_emulation(true)));
+        write("ab");
+        assert_ne!(before, now(&options), "another size");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn programs_are_found_as_the_system_finds_them() {
+        assert!(find("sh".as_ref()).is_some_and(|path| path.is_absolute()));
+        assert_eq!(find("/bin/sh".as_ref()), Some(PathBuf::from("/bin/sh")));
+        assert_eq!(find("no-such-program".as_ref()), None);
+        assert_eq!(find("/etc/passwd".as_ref()), None, "no program");
+    }
+}

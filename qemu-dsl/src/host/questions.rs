@@ -1,0 +1,144 @@
+//! The questions, each with its answer and the reason.
+
+use std::ffi::OsStr;
+use std::io::Read as _;
+
+use super::process::Failure;
+use super::{LIMIT, ProbeError, QemuInfo, QemuProbeError, Verdict, kvm, process, sys};
+use crate::accel::Architecture;
+use crate::facts::{Acceleration, Os};
+
+pub(super) fn os() -> Result<Os, ProbeError> {
+    match std::env::consts::OS {
+        "linux" => Ok(Os::Linux),
+        "macos" => Ok(Os::Macos),
+        os => Err(ProbeError::Os { os }),
+    }
+}
+
+pub(super) fn arch() -> Result<Architecture, ProbeError> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok(Architecture::X86_64),
+        "aarch64" => Ok(Architecture::Aarch64),
+        arch => Err(ProbeError::Arch { arch }),
+    }
+}
+
+/// The accelerator, why, and whether it will be so again.
+pub(super) fn acceleration(os: Os, arch: Architecture, qemu: &OsStr, forced: bool) -> (Acceleration, Verdict, bool) {
+    let (accel, (verdict, certain)) = match os {
+        _ if forced => return (Acceleration::Tcg, Verdict::no("acceleration", "emulation was asked for"), true),
+        Os::Linux => (Acceleration::Kvm, kvm::prove(qemu, arch)),
+        Os::Macos => (Acceleration::Hvf, hvf()),
+    };
+    (if verdict.yes { accel } else { Acceleration::Tcg }, verdict, certain)
+}
+
+/// What the binary says about its accelerators: a more useful reason than what starting it without one gives.
+pub(super) fn with_binary(
+    accel: Acceleration,
+    verdict: Verdict,
+    info: Result<&QemuInfo, &QemuProbeError>,
+) -> (Acceleration, Verdict) {
+    let question = verdict.question;
+    match info {
+        Ok(info) if matches!(question, "kvm" | "hvf") && !info.accelerators.iter().any(|name| name == question) => {
+            (Acceleration::Tcg, Verdict::no(question, format!("this QEMU binary was built without {question}")))
+        }
+        _ => (accel, verdict),
+    }
+}
+
+fn hvf() -> (Verdict, bool) {
+    match process::output("sysctl", &["-n", "kern.hv_support"], LIMIT) {
+        Ok(text) if text.trim() == "1" => (Verdict::yes("hvf", "kern.hv_support is 1"), true),
+        Ok(text) => (Verdict::no("hvf", format!("kern.hv_support is {}", text.trim())), true),
+        Err(Failure { reason, certain }) => (Verdict::no("hvf", reason), certain),
+    }
+}
+
+pub(super) fn tsc_deadline(os: Os, arch: Architecture) -> Verdict {
+    const QUESTION: &str = "tsc_deadline";
+    const FLAG: &str = "tsc_deadline_timer";
+    if arch != Architecture::X86_64 {
+        return Verdict::no(QUESTION, "only x86_64 has one");
+    }
+    match os {
+        Os::Linux => match first_cpu() {
+            Ok(text) => {
+                let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+                if flags.split_ascii_whitespace().any(|flag| flag == FLAG) {
+                    Verdict::yes(QUESTION, format!("{FLAG} is among the flags in /proc/cpuinfo"))
+                } else {
+                    Verdict::no(QUESTION, format!("{FLAG} is not among the flags in /proc/cpuinfo"))
+                }
+            }
+            Err(error) => Verdict::no(QUESTION, format!("/proc/cpuinfo cannot be read: {error}")),
+        },
+        Os::Macos => match process::output("sysctl", &["-n", "machdep.cpu.features"], LIMIT) {
+            Ok(text) if text.split_ascii_whitespace().any(|flag| flag == "TSCTMR") => {
+                Verdict::yes(QUESTION, "TSCTMR is in machdep.cpu.features")
+            }
+            Ok(_) => Verdict::no(QUESTION, "TSCTMR is not in machdep.cpu.features"),
+            Err(failure) => Verdict::no(QUESTION, failure.reason),
+        },
+    }
+}
+
+/// What /proc/cpuinfo says of the first CPU, at least: the others have the same flags, and on a big host there are many.
+fn first_cpu() -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open("/proc/cpuinfo")?.take(16 * 1024).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+pub(super) fn io_uring(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verdict {
+    const QUESTION: &str = "io_uring";
+    const SETTING: &str = "/proc/sys/kernel/io_uring_disabled";
+    if os != Os::Linux {
+        return Verdict::no(QUESTION, "only Linux has it");
+    }
+    // The file exists since Linux 6.6; without it there is nothing that disables io_uring but a seccomp filter.
+    let disabled = std::fs::read_to_string(SETTING).unwrap_or_default();
+    match disabled.trim() {
+        "2" => return Verdict::no(QUESTION, format!("{SETTING} is 2")),
+        "1" if !nix::unistd::geteuid().is_root() => {
+            return Verdict::no(QUESTION, format!("{SETTING} is 1 and this process is not privileged"));
+        }
+        _ => {}
+    }
+    if let Err(error) = sys::io_uring_exists() {
+        return Verdict::no(QUESTION, format!("the system call io_uring_setup says: {error}"));
+    }
+    match info {
+        Ok(info) if info.io_uring => {
+            Verdict::yes(QUESTION, "the kernel has it, and the binary lists it among its aio modes")
+        }
+        Ok(_) => Verdict::no(QUESTION, "the binary does not list it among its aio modes"),
+        Err(_) => Verdict::no(QUESTION, "the binary could not be asked"),
+    }
+}
+
+pub(super) fn seccomp(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verdict {
+    const QUESTION: &str = "seccomp";
+    match (os, info) {
+        (Os::Macos, _) => Verdict::no(QUESTION, "only Linux has it"),
+        (Os::Linux, Ok(info)) if info.seccomp => Verdict::yes(QUESTION, "the binary has the option -sandbox"),
+        (Os::Linux, Ok(_)) => Verdict::no(QUESTION, "the binary has no option -sandbox"),
+        (Os::Linux, Err(_)) => Verdict::no(QUESTION, "the binary could not be asked"),
+    }
+}
+
+/// Whether the namespaces can be made, and whether that is certain.
+pub(super) fn namespaces(os: Os, allow_network: bool) -> (Verdict, bool) {
+    const QUESTION: &str = "unshare";
+    if os != Os::Linux {
+        return (Verdict::no(QUESTION, "only Linux has namespaces"), true);
+    }
+    let words = crate::namespaces::unshare(allow_network);
+    let args: Vec<&str> = words[1..].iter().copied().chain(["true"]).collect();
+    match process::output(words[0], &args, LIMIT) {
+        Ok(_) => (Verdict::yes(QUESTION, format!("`{} true` worked", words.join(" "))), true),
+        Err(Failure { reason, certain }) => (Verdict::no(QUESTION, reason), certain),
+    }
+}
