@@ -1,6 +1,7 @@
 //! Character devices: `-chardev`.
 
 use std::ffi::OsStr;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -185,19 +186,30 @@ impl ChardevBackend for Socket<'_> {}
 #[derive(QemuOpts, Debug, Clone, Copy)]
 #[qemu(implied = "socket", write_only)]
 pub struct PassedSocket {
-    /// The number of the file descriptor. QEMU reads it as text, for it may also be a name.
-    fd: i32,
+    /// The number of the file descriptor.
+    fd: FdName,
     /// Whether clients connect.
     server: bool,
     /// Whether QEMU waits for the first client before the VM starts.
     wait: bool,
 }
 
+/// A file descriptor by its number, where QEMU reads text: it could also be a name that a monitor command has given.
+#[derive(Debug, Clone, Copy)]
+struct FdName(RawFd);
+
+impl OptValue for FdName {
+    const TYPE: OptType = OptType::Text;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        value.integer(self.0);
+    }
+}
+
 impl PassedSocket {
     /// The socket that `listener` listens on. It must be open when QEMU is started.
     pub fn new(listener: &std::os::unix::net::UnixListener) -> Self {
-        use std::os::fd::AsRawFd as _;
-        Self { fd: listener.as_raw_fd(), server: true, wait: false }
+        Self { fd: FdName(listener.as_raw_fd()), server: true, wait: false }
     }
 }
 
