@@ -66,14 +66,26 @@ pub enum MmioDiscovery {
     Unknown,
 }
 
+/// Whether the text of a kernel's `.config` sets an option.
+fn sets(config: &str, name: &str) -> bool {
+    let mut lines = config.lines();
+    lines.any(|line| line.strip_prefix(name).is_some_and(|value| matches!(value.trim_end(), "=y" | "=m")))
+}
+
+/// Whether an uncompressed `x86_64` kernel with this `.config` can be started directly, through PVH. (QEMU documentation, "x86
+/// specific", "Direct Linux boot"; Xen, `docs/misc/pvh.pandoc`)
+///
+/// ```
+/// assert!(qemu_dsl::kernel::has_pvh("CONFIG_PVH=y\n"));
+/// ```
+pub fn has_pvh(config: &str) -> bool {
+    sets(config, "CONFIG_PVH")
+}
+
 impl MmioDiscovery {
     /// What the text of a kernel's `.config` says.
     pub fn from_config(config: &str) -> Self {
-        let is_set = |name: &str| {
-            config
-                .lines()
-                .any(|line| line.strip_prefix(name).is_some_and(|value| matches!(value.trim_end(), "=y" | "=m")))
-        };
+        let is_set = |name: &str| sets(config, name);
         if !config.lines().any(|line| line.starts_with("CONFIG_") || line.starts_with("# CONFIG_")) {
             Self::Unknown
         } else if is_set("CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES") {

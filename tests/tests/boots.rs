@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::facts::{Acceleration, Os};
+use qemu_dsl::kernel::{MmioDiscovery, has_pvh};
 use qemu_dsl::launch::{Agent, End, Launch, Machine};
 use qemu_dsl::machine::{MachineType, RunsUnder};
 use qemu_dsl::prelude::*;
@@ -44,14 +45,16 @@ fn talk(command: &QemuCommand, cmd: &Path, event: &Path) {
 fn sandbox(qemu: &Qemu, arch: Architecture, guest: &Path, profile: Profile, expected: MachineKind) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::copy(guest.join(format!("rootfs-{arch}.qcow2")), dir.path().join("overlay.qcow2")).unwrap();
-    let kernel = qemu_dsl::kernel::MmioDiscovery::from_config(
-        &std::fs::read_to_string(guest.join(format!("config-{arch}"))).unwrap(),
-    );
+    let kernel = std::fs::read_to_string(guest.join(format!("config-{arch}"))).unwrap();
+    let vmlinux = guest.join("vmlinux-x86_64").is_file();
     let config = SandboxConfig::new("boot", dir.path(), guest).unwrap().qemu(qemu.binary(arch)).unwrap();
-    let config = config.profile(profile).kernel_mmio(kernel);
+    let config = config.profile(profile).kernel_mmio(MmioDiscovery::from_config(&kernel));
+    let config = config.pvh_kernel(vmlinux && has_pvh(&kernel));
     let facts = HostFacts { qemu_version: Some(qemu.version), ..bare(arch, Os::Linux, Acceleration::Tcg) };
     let plan = plan(&config, &facts).unwrap();
     assert_eq!(plan.machine(), expected);
+    let fast = profile == Profile::Fast && vmlinux;
+    assert_eq!(plan.command().args().any(|arg| arg == guest.join("vmlinux-x86_64")), fast);
     talk(plan.command(), &config.paths().cmd, &config.paths().event);
 }
 
@@ -104,6 +107,11 @@ fn sandbox_on_x86_64() {
 #[test]
 fn sandbox_on_x86_64_fast() {
     each(|qemu| sandbox(qemu, Architecture::X86_64, &minimal_guest_dir(), Profile::Fast, MachineKind::Microvm));
+}
+
+#[test]
+fn sandbox_on_x86_64_fast_with_a_kernel_for_pci() {
+    each(|qemu| sandbox(qemu, Architecture::X86_64, &guest_dir(), Profile::Fast, MachineKind::Q35));
 }
 
 #[test]

@@ -302,9 +302,28 @@ fn emulation_and_the_fast_profile() {
         values(&forced, "-device").len() + 1,
         "the console is a device now"
     );
-    let unknown = fast.kernel_mmio(MmioDiscovery::Unknown);
-    assert_eq!(argv(&unknown, &ALL), forced, "nothing is known to be faster");
+    let unknown = fast.clone().kernel_mmio(MmioDiscovery::Unknown);
+    let q35: Vec<String> = forced.iter().map(|arg| arg.replace("pc,", "q35,")).collect();
+    assert_eq!(argv(&unknown, &ALL), q35, "the same but for the machine");
     assert!(plan(&unknown, &ALL).unwrap().remark().is_some());
+
+    // An uncompressed kernel, where that is measured to be faster.
+    for (config, arch, accel, expected) in [
+        (&fast, X86_64, Kvm, "vmlinux-x86_64"),
+        (&unknown, X86_64, Tcg, "vmlinux-x86_64"),
+        (&config().profile(Profile::Fast), X86_64, Kvm, "vmlinuz-x86_64"),
+        (&config().profile(Profile::Fast), Aarch64, Tcg, "vmlinuz-aarch64"),
+        (&config(), X86_64, Tcg, "vmlinuz-x86_64"),
+    ] {
+        let facts = bare(arch, Linux, accel);
+        let with = argv(&config.clone().pvh_kernel(true), &facts);
+        assert_eq!(one(&with, "-kernel"), format!("/boot/{expected}"), "{facts:?}");
+        assert_eq!(
+            one(&argv(config, &facts), "-kernel"),
+            format!("/boot/vmlinuz-{arch}"),
+            "nobody says that it is there"
+        );
+    }
 }
 
 #[test]

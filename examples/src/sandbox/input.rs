@@ -1,7 +1,8 @@
 //! From the command line to a configuration and facts. Whatever is wrong here is the user's to mend: exit status 2.
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use qemu_dsl::HostFacts;
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::facts::{Acceleration, FactsError};
 use qemu_dsl::host::{ProbeError, ProbeOptions, Probed, cache_dir, probe};
-use qemu_dsl::kernel::MmioDiscovery;
+use qemu_dsl::kernel::{MmioDiscovery, has_pvh};
 use qemu_dsl::launch::WorkDirError;
 use qemu_dsl::sandbox::{ConfigError, PlanError, Profile, SandboxConfig, VmId};
 
@@ -100,12 +101,14 @@ pub(crate) fn work_parent() -> PathBuf {
 }
 
 pub(crate) fn config(cli: &Cli, dir: PathBuf, arch: Architecture) -> Result<SandboxConfig, InputError> {
+    let kernel_config = kernel_config(&cli.kernel_dir, arch);
     let mut config = SandboxConfig::new(&cli.vm_id, dir, &cli.kernel_dir)?
         .memory(cli.memory)?
         .allow_network(cli.allow_network)
         .expose(cli.expose.iter().copied())?
         .force_emulation(cli.emulate)
-        .kernel_mmio(kernel_mmio(&cli.kernel_dir, arch))
+        .kernel_mmio(MmioDiscovery::from_config(&kernel_config))
+        .pvh_kernel(has_pvh(&kernel_config) && is_elf(&cli.kernel_dir.join("vmlinux-x86_64")))
         .profile(if cli.fast { Profile::Fast } else { Profile::Standard });
     if let Some(user) = &cli.user {
         config = config.user(user)?;
@@ -116,8 +119,14 @@ pub(crate) fn config(cli: &Cli, dir: PathBuf, arch: Architecture) -> Result<Sand
     Ok(config)
 }
 
-/// What the kernel's configuration says; a file that cannot be read counts as none.
-fn kernel_mmio(kernel_dir: &Path, arch: Architecture) -> MmioDiscovery {
+/// The kernel's configuration; a file that cannot be read counts as none.
+fn kernel_config(kernel_dir: &Path, arch: Architecture) -> String {
     let config = std::fs::read(kernel_dir.join(format!("config-{arch}"))).unwrap_or_default();
-    MmioDiscovery::from_config(&String::from_utf8_lossy(&config))
+    String::from_utf8_lossy(&config).into_owned()
+}
+
+/// Whether there is an uncompressed kernel that can be read.
+fn is_elf(path: &Path) -> bool {
+    let mut start = [0; 4];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"\x7fELF"
 }

@@ -14,7 +14,7 @@ use crate::device::{ConsolePort, VirtSerialPort, VirtioBalloon, VirtioBlk, Virti
 use crate::facts::{Acceleration, FactsError, HostAccel, HostFacts, Os, Platform};
 use crate::id;
 use crate::kernel::{Kernel, MmioDiscovery};
-use crate::machine::{GicVersion, HasIsaSerial, IoEventFd, MachineType, Microvm, Pc, Virt};
+use crate::machine::{GicVersion, HasIsaSerial, IoEventFd, MachineType, Microvm, Pc, Q35, Virt};
 use crate::opts::Size;
 use crate::seccomp::Seccomp;
 use crate::vm::{BuildErrors, Console, Explained, OnIsaSerial, OnVirtconsole, Reason, Target, Vm, Wrapper};
@@ -32,6 +32,8 @@ pub enum MachineKind {
     MicrovmAcpi,
     /// `pc`.
     Pc,
+    /// `q35`.
+    Q35,
     /// `virt`.
     Virt,
 }
@@ -42,6 +44,7 @@ impl MachineKind {
         match self {
             Self::Microvm | Self::MicrovmAcpi => "microvm",
             Self::Pc => "pc",
+            Self::Q35 => "q35",
             Self::Virt => "virt",
         }
     }
@@ -324,11 +327,19 @@ impl<'a> Planner<'a> {
                 let _ = &mut vm; // no I/O thread outside Linux
                 None
             }),
-            Platform::X86_64(HostAccel::Tcg) if self.fast_microvm() => {
+            Platform::X86_64(HostAccel::Tcg)
+                if self.fast() && self.config.kernel_mmio == MmioDiscovery::CommandLine =>
+            {
                 let machine = tuned!(self, Microvm::new().without_isa_serial());
                 let mut vm = Vm::reusing(target, reuse, machine, tcg(), Haswell::new(), memory);
                 let iothread = self.iothread_by_version(&mut vm);
                 self.on_virtconsole(vm, iothread, MachineKind::Microvm)
+            }
+            Platform::X86_64(HostAccel::Tcg) if self.fast() => {
+                let machine = tuned!(self, Q35::new());
+                let mut vm = Vm::reusing(target, reuse, machine, tcg(), Haswell::new(), memory);
+                let iothread = self.facts.linux().map(|_| self.iothread(&mut vm));
+                self.on_isa_serial(vm, iothread, MachineKind::Q35)
             }
             Platform::X86_64(HostAccel::Tcg) => {
                 let machine = tuned!(self, Pc::new());
@@ -352,9 +363,14 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Whether the fast profile may use a microvm under TCG: the guest is known to find its devices there.
-    fn fast_microvm(&self) -> bool {
-        self.config.profile == Profile::Fast && self.config.kernel_mmio == MmioDiscovery::CommandLine
+    fn fast(&self) -> bool {
+        self.config.profile == Profile::Fast
+    }
+
+    /// Whether an uncompressed kernel is there, and starts faster.
+    fn uses_vmlinux(&self) -> bool {
+        let measured = self.facts.arch == Architecture::X86_64 && self.facts.accel == Acceleration::Tcg;
+        self.fast() && self.config.has_vmlinux && measured
     }
 
     fn virt(&self) -> Virt {
@@ -482,7 +498,12 @@ impl<'a> Planner<'a> {
             (true, Architecture::Aarch64) => cmdline!(" init.net=1", " init.balloon=1"),
             (true, Architecture::X86_64) => cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable"),
         };
-        vm.kernel(Kernel::new(self.config.kernel(arch)).initrd(self.config.initramfs(arch)).cmdline(cmdline));
+        let vmlinux = self.uses_vmlinux();
+        let image = if vmlinux { &self.config.vmlinux } else { self.config.kernel(arch) };
+        vm.kernel(Kernel::new(image).initrd(self.config.initramfs(arch)).cmdline(cmdline));
+        if vmlinux {
+            vm.because("-kernel", reasons::vmlinux);
+        }
     }
 
     fn network<M, A, C>(&self, vm: &mut Vm<M, A, C>) -> Result<(), PlanError>
@@ -530,11 +551,7 @@ impl<'a> Planner<'a> {
                 Some(reasons::KERNEL_NEEDS_PCI)
             }
             (MachineKind::Microvm, MmioDiscovery::Unknown) => Some(reasons::KERNEL_UNKNOWN),
-            (MachineKind::Pc, kernel)
-                if self.config.profile == Profile::Fast && kernel != MmioDiscovery::CommandLine =>
-            {
-                Some(reasons::FAST_NEEDS_KERNEL)
-            }
+            (MachineKind::Q35, _) => Some(reasons::FAST_NEEDS_KERNEL),
             _ => None,
         }
     }

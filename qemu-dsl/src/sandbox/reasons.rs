@@ -15,8 +15,8 @@ pub(super) const KERNEL_NEEDS_PCI: &str =
     "the guest kernel has no virtio-mmio: the plan has the machine type pc, with PCI";
 pub(super) const KERNEL_UNKNOWN: &str = "there is no kernel configuration to read: the guest kernel needs \
     CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y to find its devices";
-pub(super) const FAST_NEEDS_KERNEL: &str = "the fast profile has nothing faster than pc here: the guest kernel is not known to \
-    have CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y";
+pub(super) const FAST_NEEDS_KERNEL: &str = "the fast profile has nothing faster than q35 here: the guest kernel is not known to \
+    have CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES=y, which a microvm needs";
 
 fn accel_fact(facts: &HostFacts) -> String {
     format!("arch {}, os {}, accel {}", facts.arch, facts.os.name(), facts.accel.name())
@@ -56,6 +56,7 @@ pub(super) fn machine(facts: &HostFacts, choices: Choices) -> Reason {
             "the smallest machine that this guest kernel can use: ACPI lists the devices".to_owned()
         }
         MachineKind::Pc => "the machine that every x86 kernel boots on, with PCI".to_owned(),
+        MachineKind::Q35 => "the machine with PCI that boots faster than pc under emulation".to_owned(),
         MachineKind::Virt => {
             "the board for virtual machines, with virtio-mmio and GICv3; no EL2, all below 4 GiB".to_owned()
         }
@@ -75,6 +76,12 @@ pub(super) fn machine(facts: &HostFacts, choices: Choices) -> Reason {
         why += remark;
     }
     Reason::new(why).probe(format!("{}, tsc_deadline {}", accel_fact(facts), facts.tsc_deadline))
+}
+
+pub(super) fn vmlinux() -> Reason {
+    Reason::new(
+        "the guest kernel, uncompressed: under emulation it would take longer to decompress itself than to boot",
+    )
 }
 
 pub(super) fn seccomp() -> Reason {
