@@ -1,11 +1,20 @@
 //! What is measured: the sandbox's command, made by the library, by hand, and by another crate.
 
 pub mod alloc;
+pub mod boot;
+pub mod compile;
 pub mod floor;
+pub mod measure;
+pub mod probe;
+pub mod report;
+pub mod scale;
+pub mod spawn;
 
+use std::path::PathBuf;
 use std::str::FromStr as _;
 
 use qemu_command_builder::QemuInstanceForX86_64;
+use qemu_command_builder::to_command::ToCommand as _;
 use qemu_dsl::HostFacts;
 use qemu_dsl::sandbox::{Plan, SandboxConfig, plan, plan_reusing};
 use qemu_dsl::{QemuCommand, QemuVersion};
@@ -69,3 +78,46 @@ pub fn peer() -> QemuInstanceForX86_64 {
 
 /// How many calls instructions are counted over.
 pub const CALLS: u64 = 100;
+
+/// Allocations of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts {
+    /// By hand.
+    pub floor: usize,
+    /// The library.
+    pub fresh: usize,
+    /// The library, in the memory of an old command.
+    pub reusing: usize,
+    /// The library, with reasons.
+    pub explained: usize,
+    /// Another crate.
+    pub peer: usize,
+}
+
+/// Counts allocations, in a program whose global allocator is [`alloc::Counting`].
+///
+/// # Panics
+///
+/// In any other program.
+pub fn counted() -> Counts {
+    let (config, facts, peer) = (config(), facts(), peer());
+    let (fresh, command) = alloc::allocations(|| ours(&config, &facts));
+    assert_ne!(fresh, 0, "nobody counts");
+    Counts {
+        floor: alloc::allocations(|| floor::floor(floor::VM_ID, floor::WORK_DIR, floor::KERNEL_DIR)).0,
+        fresh,
+        reusing: alloc::allocations(|| reusing(command, &config, &facts)).0,
+        explained: alloc::allocations(|| explained(&config, &facts)).0,
+        peer: alloc::allocations(|| peer.to_command()).0,
+    }
+}
+
+/// Another program of this build.
+///
+/// # Panics
+///
+/// When this program is not where cargo puts it.
+pub fn sibling(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a program");
+    own.parent().expect("a directory").join(name)
+}

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use benches::alloc::{Counting, allocations};
-use benches::{config, explained, facts, floor, ours, reusing};
+use benches::alloc::Counting;
+use benches::{config, facts, floor, ours};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -21,14 +21,11 @@ fn allocations_of_the_sandbox_command() {
         "floor and library say the same"
     );
 
-    let (fresh, command) = allocations(|| ours(&config, &facts));
-    let (reused, _) = allocations(|| reusing(command, &config, &facts));
-    let (with_reasons, _) = allocations(|| explained(&config, &facts));
-    let (floor, _) = allocations(|| floor::floor(floor::VM_ID, floor::WORK_DIR, floor::KERNEL_DIR));
-    println!("allocations: {fresh} fresh, {reused} reusing, {with_reasons} explained, {floor} by hand");
-    assert!(fresh <= 6, "{fresh} allocations");
-    assert_eq!(reused, 0);
-    assert_eq!(floor, 2);
+    let counts = benches::counted();
+    println!("allocations: {counts:?}");
+    assert!(counts.fresh <= 6, "{counts:?}");
+    assert_eq!((counts.reusing, counts.floor), (0, 2), "{counts:?}");
+    assert!(counts.peer > 20 * counts.fresh, "{counts:?}");
 }
 
 /// The instructions that valgrind counts in one of the measured functions, for one call.

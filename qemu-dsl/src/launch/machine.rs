@@ -78,6 +78,8 @@ pub struct Ended {
     pub how: End,
     /// Its status.
     pub status: ExitStatus,
+    /// The end of what its console showed.
+    pub console: Vec<u8>,
     /// The end of its standard error.
     pub stderr: String,
     /// How many of its processes are left: 0, unless they belong to a user whose processes this one may not kill.
@@ -290,8 +292,12 @@ impl Machine {
     /// more SIGKILL. When this returns, the program is gone.
     pub fn end(mut self, qmp: Option<Qmp>) -> Ended {
         let (how, status) = self.end_in_steps(qmp);
-        self.stderr.wait_for_end(Duration::from_millis(100));
-        Ended { how, status, stderr: self.stderr(), processes_left: self.watch.processes_left() }
+        // The program is gone: what is still to be read stands in the pipes.
+        for output in [&self.stdout, &self.stderr] {
+            output.wait_for_end(Duration::from_millis(100));
+        }
+        let processes_left = self.watch.processes_left();
+        Ended { how, status, console: self.console(), stderr: self.stderr(), processes_left }
     }
 
     fn end_in_steps(&mut self, qmp: Option<Qmp>) -> (End, ExitStatus) {
