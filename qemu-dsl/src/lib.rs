@@ -41,6 +41,8 @@
 extern crate self as qemu_dsl;
 
 mod command;
+#[cfg(feature = "host")]
+mod programs;
 mod setters;
 #[cfg(feature = "host")]
 mod status;

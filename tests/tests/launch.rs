@@ -1,6 +1,6 @@
 //! Starting, talking to and ending real QEMU. `faults.rs` has what can go wrong.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -98,6 +98,63 @@ fn a_passed_socket_is_there_before_qemu_is() {
         drop(qmp);
         let again = machine.qmp(&socket, soon()).unwrap();
         assert_eq!(machine.end(Some(again)).how, End::Quit);
+    }
+}
+
+/// What a program is born with: its own group, an umask, empty signal masks, and no descriptor that nobody passed on.
+#[test]
+fn a_program_starts_as_from_a_shell() {
+    // Rust closes its files on exec; others forget to.
+    let leaky = std::fs::File::open("/etc/passwd").unwrap();
+    let leaky = nix::fcntl::fcntl(&leaky, nix::fcntl::FcntlArg::F_DUPFD(100)).unwrap();
+    let passed = std::fs::File::open("/etc/passwd").unwrap();
+    let script = "umask; ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]*\\) -> \\(.*\\)/fd \\1 \\2/p'; \
+                  grep -E '^Sig(Blk|Ign)' /proc/$$/status; cut -d' ' -f1,5 /proc/$$/stat; echo \"$CARGO_PKG_NAME $0 $1\"; exit 7";
+    let mut command = QemuCommand::new("sh").unwrap();
+    for arg in ["-c", script, "name", "a b"] {
+        command.arg(arg).unwrap();
+    }
+    let machine = Launch::new(&command).pass_fd(&passed).start().unwrap();
+    machine.wait(soon()).expect("it ends by itself");
+    let ended = machine.end(None);
+    assert_eq!((ended.how, ended.status.code()), (End::Itself, Some(7)), "{}", ended.stderr);
+    let said = String::from_utf8(ended.console).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], "0007", "{said}");
+    let open = |number: i32| lines.iter().find_map(|line| line.strip_prefix(&format!("fd {number} ")));
+    assert_eq!(open(0), Some("/dev/null"), "{said}");
+    assert!(open(1).unwrap().starts_with("pipe:") && open(2).unwrap().starts_with("pipe:"), "{said}");
+    assert_eq!(open(std::os::fd::AsRawFd::as_raw_fd(&passed)), Some("/etc/passwd"), "{said}");
+    assert_eq!(open(leaky), None, "{said}");
+    let mask = |key: &str| {
+        let line = lines.iter().find_map(|line| line.strip_prefix(key)).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    assert_eq!(mask("SigBlk:"), 0, "{said}");
+    assert_eq!(mask("SigIgn:") & 1 << (nix::libc::SIGPIPE - 1), 0, "{said}");
+    let (pid, group) = lines[lines.len() - 2].split_once(' ').unwrap();
+    assert_eq!(pid, group, "{said}");
+    assert_eq!(lines[lines.len() - 1], "tests name a b", "{said}");
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_an_error_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let no_program = dir.path().join("no-program");
+    std::fs::write(&no_program, "#!/nonexistent/interpreter\n").unwrap();
+    for (program, mode, expected) in [
+        ("/nonexistent/program", None, "No such file"),
+        ("no-such-program-anywhere", None, "install QEMU"),
+        (no_program.to_str().unwrap(), Some(0o644), "Permission denied"),
+        (no_program.to_str().unwrap(), Some(0o755), "No such file"),
+        (dir.path().to_str().unwrap(), None, "Permission denied"),
+    ] {
+        if let Some(mode) = mode {
+            std::fs::set_permissions(&no_program, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let error = Launch::new(&QemuCommand::new(program).unwrap()).start().unwrap_err();
+        assert!(matches!(error, LaunchError::Start { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{program}: {error}");
     }
 }
 

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::ProbeOptions;
+use crate::programs::{find, is_program};
 
 /// The version of what is remembered: another one is another basis.
 const VERSION: u32 = 1;
@@ -26,7 +27,7 @@ impl Basis {
     /// What holds at this moment. Nothing is started for it.
     pub(super) fn now(options: &ProbeOptions, qemu: &OsStr) -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-        let program = find(qemu);
+        let program = find(qemu).filter(|path| is_program(path));
         let lasting = boot.is_some() && program.is_some();
         let user = nix::unistd::geteuid();
         let mut text = format!(
@@ -67,16 +68,6 @@ impl Basis {
     pub(super) fn is_lasting(&self) -> bool {
         self.lasting
     }
-}
-
-/// The file that a program's name stands for, as `execvp` finds it.
-fn find(program: &OsStr) -> Option<PathBuf> {
-    let is_program = |path: &Path| path.is_file() && nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok();
-    if program.as_bytes().contains(&b'/') {
-        return Some(std::path::absolute(program).ok()?).filter(|path| is_program(path));
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_program(path))
 }
 
 /// What tells a file from the one that stood there before.
@@ -134,13 +125,5 @@ mod tests {
         write("ab");
         assert_ne!(before, now(&options), "another size");
         std::fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn programs_are_found_as_the_system_finds_them() {
-        assert!(find("sh".as_ref()).is_some_and(|path| path.is_absolute()));
-        assert_eq!(find("/bin/sh".as_ref()), Some(PathBuf::from("/bin/sh")));
-        assert_eq!(find("no-such-program".as_ref()), None);
-        assert_eq!(find("/etc/passwd".as_ref()), None, "no program");
     }
 }

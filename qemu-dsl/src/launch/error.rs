@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::CommandError;
 use crate::qmp::QmpError;
 
 /// Why QEMU is not running.
@@ -74,6 +75,9 @@ pub enum LaunchError {
         /// The option of the shell's `ulimit`.
         flag: &'static str,
     },
+    /// The command cannot take another argument.
+    #[error(transparent)]
+    Command(#[from] CommandError),
     /// QMP failed.
     #[error(transparent)]
     Qmp(#[from] QmpError),

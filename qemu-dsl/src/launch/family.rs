@@ -30,8 +30,8 @@ impl Process {
     }
 
     /// Whether this is its number.
-    pub(super) fn is(self, pid: u32) -> bool {
-        i32::try_from(pid) == Ok(self.pid)
+    pub(super) fn is(self, pid: Pid) -> bool {
+        pid.as_raw() == self.pid
     }
 
     /// Whether it still runs.

@@ -6,14 +6,15 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::output::Output;
 use super::relay::Relay;
+use super::spawn::Program;
 use super::watch::Watch;
 use crate::sandbox::{ExposedPort, NetworkMode, SandboxConfig};
 use crate::status::ended_with;
+use crate::{CommandError, QemuCommand};
 
 /// The guest's address in gvproxy's network.
 const GUEST: &str = "192.168.127.2";
@@ -97,11 +98,12 @@ impl Gvproxy {
         for socket in [&control, &paths.gvproxy] {
             let _ = std::fs::remove_file(socket);
         }
-        let mut command = command(program, mode);
-        command.current_dir(&paths.work_dir).arg("-listen-qemu").arg(url(&paths.gvproxy));
-        command.arg("-listen").arg(url(&control)).args(["-ssh-port", "-1"]);
-        let start = |source| GvproxyError::Start { program: program.display().to_string(), source };
-        let (watch, stdout, stderr) = Watch::start(command, &[]).map_err(start)?;
+        let failed = |source| GvproxyError::Start { program: program.display().to_string(), source };
+        let path = crate::programs::find(program).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let command =
+            command(&path, mode, &paths.gvproxy, &control).map_err(|error| failed(io::Error::other(error)))?;
+        let program = Program { command, dir: Some(paths.work_dir.clone()), passed: Vec::new() };
+        let (watch, stdout, stderr) = Watch::start(program).map_err(failed)?;
         // It says nothing there, and must not wait for anybody to read it.
         let _ = Output::collect(stdout, None, None);
         let stderr = Output::collect(stderr, None, None);
@@ -194,16 +196,18 @@ impl Drop for Gvproxy {
 }
 
 /// gvproxy, and where the guest is to reach nothing, the namespace that it runs in.
-fn command(program: &OsStr, mode: NetworkMode) -> Command {
-    if mode != NetworkMode::Ports {
-        return Command::new(program);
+fn command(program: &Path, mode: NetworkMode, socket: &Path, control: &Path) -> Result<QemuCommand, CommandError> {
+    let mut command = QemuCommand::default();
+    if mode == NetworkMode::Ports {
+        command.arg("unshare")?;
+        if !nix::unistd::geteuid().is_root() {
+            command.arg("--user")?.arg("--map-current-user")?;
+        }
+        command.arg("--net")?.arg("--")?;
     }
-    let mut command = Command::new("unshare");
-    if !nix::unistd::geteuid().is_root() {
-        command.args(["--user", "--map-current-user"]);
-    }
-    command.args(["--net", "--"]).arg(program);
-    command
+    command.arg(program)?.arg("-listen-qemu")?.arg(url(socket))?;
+    command.arg("-listen")?.arg(url(control))?.arg("-ssh-port")?.arg("-1")?;
+    Ok(command)
 }
 
 /// A path as gvproxy wants it: a URL, in which everything but plain letters is encoded.

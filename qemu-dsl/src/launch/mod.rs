@@ -42,7 +42,7 @@ mod spawn;
 mod watch;
 mod workdir;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::time::Instant;
 
@@ -54,6 +54,7 @@ pub use workdir::{WorkDir, WorkDirError};
 
 use crate::{QemuCommand, Since};
 use output::Output;
+use spawn::Program;
 use watch::Watch;
 
 /// How a command is started. [The module](self) has an example.
@@ -141,11 +142,14 @@ impl<'a> Launch<'a> {
             ),
         };
         let started = Instant::now();
-        let mut command = self.command.to_command();
+        let mut command = self.command.clone();
         if self.exit_with_parent {
-            command.args(["-run-with", "exit-with-parent=on"]);
+            command.arg("-run-with").and_then(|command| command.arg("exit-with-parent=on"))?;
         }
-        let (watch, stdout, stderr) = Watch::start(command, &self.passed).map_err(|source| LaunchError::Start {
+        // This thread waits until the program runs, and holds them meanwhile.
+        let passed = self.passed.iter().map(AsRawFd::as_raw_fd).collect();
+        let program = Program { command, dir: None, passed };
+        let (watch, stdout, stderr) = Watch::start(program).map_err(|source| LaunchError::Start {
             program: self.command.args().next().unwrap_or_default().display().to_string(),
             source,
         })?;

@@ -1,17 +1,18 @@
 //! The thread that starts a program, and knows when it ends.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::process::{ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::io::{self, PipeReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::family::{self, Process};
+use super::spawn::{Program, Started};
 
 /// A running program, in a process group of its own. Dropping this kills the group.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct Watch {
 /// The program, for signals.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
-    pid: u32,
+    pid: Pid,
     state: Arc<State>,
 }
 
@@ -33,14 +34,9 @@ impl Target {
         let status = self.state.lock();
         if status.is_none() {
             // It fails only for a group that is gone.
-            let _ = killpg(group(self.pid), signal);
+            let _ = killpg(self.pid, signal);
         }
     }
-}
-
-/// The process group that `pid` leads. Process ids are below 2^22 on Linux, 99999 on macOS.
-fn group(pid: u32) -> Pid {
-    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))
 }
 
 #[derive(Debug, Default)]
@@ -62,30 +58,21 @@ impl State {
     }
 }
 
-type Pipes = (u32, ChildStdout, ChildStderr);
-
 impl Watch {
-    pub(super) fn start(
-        mut command: Command,
-        passed: &[BorrowedFd<'_>],
-    ) -> io::Result<(Self, ChildStdout, ChildStderr)> {
-        use std::os::unix::process::CommandExt as _;
-        // The caller waits until the program runs, and holds them meanwhile.
-        let passed: Vec<RawFd> = passed.iter().map(AsRawFd::as_raw_fd).collect();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    pub(super) fn start(program: Program) -> io::Result<(Self, PipeReader, PipeReader)> {
         let state = Arc::new(State::default());
-        let (sender, receiver) = mpsc::sync_channel::<io::Result<Pipes>>(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("qemu-watch".to_owned()).spawn({
             let state = Arc::clone(&state);
             // The kernel's tie between the program and its parent is to the *thread*: so the thread that starts it stays.
-            move || run(command, passed, &state, &sender)
+            move || run(program, &state, &sender)
         })?;
-        let (pid, stdout, stderr) = receiver.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
+        let Started { pid, stdout, stderr } = receiver.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
         Ok((Self { target: Target { pid, state }, thread: Some(thread) }, stdout, stderr))
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.target.pid
+        self.target.pid.as_raw().unsigned_abs()
     }
 
     /// Waits for the program's end, until `deadline`.
@@ -105,7 +92,7 @@ impl Watch {
         if pid == nix::unistd::getpid().as_raw() {
             return true;
         }
-        let Some(process) = family::member(pid, group(self.target.pid).as_raw()) else { return false };
+        let Some(process) = family::member(pid, self.target.pid.as_raw()) else { return false };
         let mut family = self.target.state.family();
         if !family.contains(&process) {
             family.push(process);
@@ -115,7 +102,7 @@ impl Watch {
 
     /// Notes all processes that came of the program: once it is gone, nobody can tell any more which they are.
     pub(super) fn remember_family(&self) {
-        let found = family::of(group(self.target.pid).as_raw());
+        let found = family::of(self.target.pid.as_raw());
         let mut family = self.target.state.family();
         for process in found {
             if !family.contains(&process) {
@@ -155,31 +142,33 @@ impl Drop for Watch {
     }
 }
 
-fn run(mut command: Command, passed: Vec<RawFd>, state: &State, sender: &mpsc::SyncSender<io::Result<Pipes>>) {
-    let mut child = match super::spawn::spawn(&mut command, passed) {
-        Ok(child) => child,
-        Err(error) => {
-            let _ = sender.send(Err(error));
-            return;
-        }
-    };
-    let pid = child.id();
-    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        let _ = child.kill();
-        let _ = child.wait();
-        let _ = sender.send(Err(io::ErrorKind::BrokenPipe.into()));
-        return;
-    };
-    let _ = sender.send(Ok((pid, stdout, stderr)));
+fn run(program: Program, state: &State, sender: &mpsc::SyncSender<io::Result<Started>>) {
+    let started = program.start();
+    // The arguments are the program's own by now.
+    drop(program);
+    let pid = started.as_ref().map(|started| started.pid).ok();
+    let _ = sender.send(started);
+    let Some(pid) = pid else { return };
     // Waits without reaping, so that the process id stays the program's until the status is known to everyone.
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-    while waitid(Id::Pid(group(pid)), flags) == Err(nix::errno::Errno::EINTR) {}
+    while waitid(Id::Pid(pid), flags) == Err(nix::errno::Errno::EINTR) {}
     let mut status = state.lock();
     // What the program started and left in its group ends with it.
-    let _ = killpg(group(pid), Signal::SIGKILL);
+    let _ = killpg(pid, Signal::SIGKILL);
     let family: Vec<Process> = state.family().iter().filter(|process| !process.is(pid)).copied().collect();
     family::kill_all(&family);
-    *status = Some(child.wait().unwrap_or_default());
+    *status = Some(reaped(pid));
     drop(status);
     state.ended.notify_all();
+}
+
+/// The status of a child that has ended.
+fn reaped(pid: Pid) -> ExitStatus {
+    // As the kernel packs it. (`man 2 waitpid`)
+    ExitStatus::from_raw(match waitpid(pid, None) {
+        Ok(WaitStatus::Exited(_, code)) => code << 8,
+        Ok(WaitStatus::Signaled(_, signal, core)) => signal as i32 | if core { 0x80 } else { 0 },
+        // A process that ignores SIGCHLD is not told: whatever it was, it is not known to be a success.
+        _ => 0xff << 8,
+    })
 }
