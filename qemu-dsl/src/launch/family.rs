@@ -53,22 +53,45 @@ fn all() -> Vec<Process> {
     pids.filter_map(Process::read).collect()
 }
 
-/// The processes of the group that `leader` leads, its descendants, and theirs. Nothing on systems without /proc.
+/// The children of a process, which the kernel lists by the thread that started them; [`None`] where it does not.
+/// (`CONFIG_PROC_CHILDREN`; `man 5 proc_pid_task`)
+fn children(pid: i32) -> Option<Vec<i32>> {
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let list = std::fs::read_to_string(thread.path().join("children")).ok()?;
+        children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(children)
+}
+
+/// The program that `leader` is, its descendants, and on systems that list no children, all of its group. Nothing on systems
+/// without /proc.
 pub(super) fn of(leader: i32) -> Vec<Process> {
-    let all = all();
     let mut found: Vec<Process> = Vec::new();
-    let mut parents = vec![leader];
-    found.extend(all.iter().filter(|process| process.pid == leader || process.group == leader));
-    parents.extend(found.iter().map(|process| process.pid));
-    while let Some(parent) = parents.pop() {
-        for child in all.iter().filter(|process| process.parent == parent) {
-            if !found.contains(child) {
-                found.push(*child);
-                parents.push(child.pid);
-            }
+    let mut known = None;
+    let mut pids = vec![leader];
+    while let Some(pid) = pids.pop() {
+        if found.iter().any(|process| process.pid == pid) {
+            continue;
         }
+        let Some(process) = Process::read(pid) else { continue };
+        found.push(process);
+        pids.extend(children(pid).unwrap_or_else(|| {
+            let all: &Vec<Process> = known.get_or_insert_with(all);
+            let own = |process: &&Process| process.parent == pid || process.group == leader;
+            all.iter().filter(own).map(|process| process.pid).collect()
+        }));
     }
     found
+}
+
+/// The processes of the group that `leader` leads, or has led.
+pub(super) fn group(leader: i32) -> Vec<Process> {
+    // The kernel knows at once when there is none.
+    if nix::sys::signal::killpg(Pid::from_raw(leader), None) == Err(nix::errno::Errno::ESRCH) {
+        return Vec::new();
+    }
+    all().into_iter().filter(|process| process.group == leader).collect()
 }
 
 /// Whether `pid` came of `leader`: it is in its group, or one of its ancestors is. What it is, then.

@@ -301,6 +301,7 @@ impl Machine {
     }
 
     fn end_in_steps(&mut self, qmp: Option<Qmp>) -> (End, ExitStatus) {
+        self.watch.remember_family();
         let grace = if self.powering_off.is_some() { POWER_LIMIT } else { Duration::ZERO };
         if let Some(status) = self.wait(Instant::now() + grace) {
             return (self.powering_off.unwrap_or(End::Itself), status);
@@ -314,7 +315,6 @@ impl Machine {
                 return (End::Quit, status);
             }
         }
-        self.watch.remember_family();
         self.watch.target().signal(nix::sys::signal::Signal::SIGTERM);
         if let Some(status) = self.wait(Instant::now() + TERM_LIMIT) {
             return (End::Term, status);

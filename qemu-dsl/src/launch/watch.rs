@@ -92,34 +92,36 @@ impl Watch {
         if pid == nix::unistd::getpid().as_raw() {
             return true;
         }
-        let Some(process) = family::member(pid, self.target.pid.as_raw()) else { return false };
-        let mut family = self.target.state.family();
-        if !family.contains(&process) {
-            family.push(process);
-        }
-        true
+        let process = family::member(pid, self.target.pid.as_raw());
+        self.remember(process.into_iter().collect());
+        process.is_some()
     }
 
     /// Notes all processes that came of the program: once it is gone, nobody can tell any more which they are.
     pub(super) fn remember_family(&self) {
-        let found = family::of(self.target.pid.as_raw());
+        self.remember(family::of(self.target.pid.as_raw()));
+    }
+
+    fn remember(&self, processes: Vec<Process>) {
         let mut family = self.target.state.family();
-        for process in found {
+        for process in processes {
             if !family.contains(&process) {
                 family.push(process);
             }
         }
     }
 
-    /// How many processes that came of the program are left.
+    /// How many processes that came of the program are left, once it is gone.
     pub(super) fn processes_left(&self) -> usize {
-        self.remember_family();
+        self.remember(family::group(self.target.pid.as_raw()));
         self.target.state.family().iter().filter(|process| process.is_alive()).count()
     }
 
     /// Kills the program, and waits until it is gone.
     pub(super) fn kill(&self) -> ExitStatus {
-        self.remember_family();
+        if self.target.state.lock().is_none() {
+            self.remember_family();
+        }
         self.target.signal(Signal::SIGKILL);
         let state = &self.target.state;
         let mut status = state.lock();

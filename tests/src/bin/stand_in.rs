@@ -22,7 +22,11 @@ fn main() -> ExitCode {
         "flood-console" => flood(std::io::stdout()),
         "ignore-sigterm" => ignore_sigterm(),
         // Out of the process group and the session, as sudo and daemons do.
-        "escaped-child" => drop(Command::new("setsid").args(["sleep", "1000", token]).spawn().expect("setsid starts")),
+        "escaped-child" => {
+            let own = std::env::current_exe().expect("a program");
+            let child = Command::new("setsid").arg(own).args(["hang-before-sockets", socket, token]).spawn();
+            drop(child.expect("setsid starts"));
+        }
         _ => {}
     }
     let listener = UnixListener::bind(socket).expect("the socket can be bound");
