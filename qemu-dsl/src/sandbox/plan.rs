@@ -3,21 +3,21 @@
 use super::config::{NetworkMode, Profile, SandboxConfig};
 use super::reasons;
 use crate::QemuCommand;
-use crate::accel::{Accelerator, Architecture, Tcg, TcgThread};
+use crate::accel::{Accelerator, AnyAccel, Architecture, Tcg, TcgThread};
 use crate::backend::{
-    Aio, Cache, Chardev, Discard, Drive, ErrorPolicy, Format, IoThread, Reconnect, Socket, SocketPath, SocketPathError,
-    Stdio, StreamNetdev, WriteErrorPolicy, ZeroWrites,
+    Aio, Cache, Discard, Drive, ErrorPolicy, Format, IoThread, Reconnect, Socket, SocketPath, SocketPathError, Stdio,
+    StreamNetdev, WriteErrorPolicy, ZeroWrites,
 };
 use crate::bus::{HasBus, Virtio};
 use crate::cpu::{CortexA57, Haswell, Host};
-use crate::device::{ConsolePort, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet};
+use crate::device::{VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet};
 use crate::facts::{Acceleration, FactsError, HostAccel, HostFacts, Os, Platform};
 use crate::id;
 use crate::kernel::{Kernel, MmioDiscovery};
-use crate::machine::{GicVersion, HasIsaSerial, IoEventFd, MachineType, Microvm, Pc, Q35, Virt};
+use crate::machine::{AnyMachine, GicVersion, HasIsaSerial, HasPl011, IoEventFd, MachineType, Microvm, Pc, Q35, Virt};
 use crate::opts::Size;
 use crate::seccomp::Seccomp;
-use crate::vm::{BuildErrors, Console, Explained, OnIsaSerial, OnVirtconsole, Reason, Target, Vm, Wrapper};
+use crate::vm::{BuildErrors, Explained, OnUart, Reason, Target, Vm, Wrapper};
 
 /// The machine type of a plan.
 ///
@@ -397,7 +397,7 @@ impl<'a> Planner<'a> {
         M: MachineType + HasBus<Virtio>,
         A: Accelerator,
     {
-        self.finish::<_, _, OnVirtconsole>(vm, iothread, machine, ConsoleKind::Virtconsole, Vm::virtconsole)
+        self.finish(vm.retyped(), iothread, machine, ConsoleKind::Virtconsole)
     }
 
     fn on_isa_serial<M, A>(&self, vm: Vm<M, A>, iothread: Option<IoThread>, machine: MachineKind) -> Built
@@ -405,29 +405,25 @@ impl<'a> Planner<'a> {
         M: MachineType + HasBus<Virtio> + HasIsaSerial,
         A: Accelerator,
     {
-        self.finish::<_, _, OnIsaSerial>(vm, iothread, machine, ConsoleKind::IsaSerial, |vm, _, chardev| {
-            vm.isa_serial_console(chardev)
-        })
+        self.finish(vm.retyped(), iothread, machine, ConsoleKind::IsaSerial)
     }
 
-    fn on_pl011<A: Accelerator>(&self, vm: Vm<Virt, A>, iothread: Option<IoThread>) -> Built {
-        self.finish(vm, iothread, MachineKind::Virt, ConsoleKind::Pl011, |vm, _, chardev| vm.pl011_console(chardev))
+    fn on_pl011<M, A>(&self, vm: Vm<M, A>, iothread: Option<IoThread>) -> Built
+    where
+        M: MachineType + HasBus<Virtio> + HasPl011,
+        A: Accelerator,
+    {
+        self.finish(vm.retyped(), iothread, MachineKind::Virt, ConsoleKind::Pl011)
     }
 
-    /// What all rows have in common.
-    fn finish<M, A, C>(
+    /// What all rows have in common. The row's own types have checked what it has of its own, so one copy of this serves all.
+    fn finish(
         &self,
-        mut vm: Vm<M, A>,
+        mut vm: Vm<AnyMachine, AnyAccel>,
         iothread: Option<IoThread>,
         machine: MachineKind,
         console: ConsoleKind,
-        add_console: impl FnOnce(Vm<M, A>, ConsolePort, Chardev) -> Vm<M, A, C>,
-    ) -> Built
-    where
-        M: MachineType + HasBus<Virtio>,
-        A: Accelerator,
-        C: Console,
-    {
+    ) -> Built {
         let choices = Choices { machine, console, accel: self.facts.accel, remark: self.remark(machine) };
         let paths = &self.config.paths;
         self.explain_choices(&mut vm, choices);
@@ -454,7 +450,10 @@ impl<'a> Planner<'a> {
         let (console_port, [cmd_port, event_port]) = vm.virtio_serial();
         vm.because("-device", || Reason::new("the controller of console and channels; port 0 is the console's"));
 
-        let mut vm = add_console(vm, console_port, stdio);
+        let mut vm: Vm<AnyMachine, AnyAccel, OnUart> = match console {
+            ConsoleKind::Virtconsole => vm.virtconsole(console_port, stdio).retyped(),
+            ConsoleKind::IsaSerial | ConsoleKind::Pl011 => vm.uart_console(stdio),
+        };
         vm.add(VirtSerialPort::new(cmd_port, cmd).name("org.dualeai.cmd"));
         vm.because("-device", || Reason::new("the guest's end of the channel for commands"));
         vm.add(VirtSerialPort::new(event_port, event).name("org.dualeai.event"));
@@ -466,7 +465,7 @@ impl<'a> Planner<'a> {
         Ok((choices, vm.build_explained()?))
     }
 
-    fn explain_choices<M, A>(&self, vm: &mut Vm<M, A>, choices: Choices) {
+    fn explain_choices(&self, vm: &mut Vm<AnyMachine, AnyAccel>, choices: Choices) {
         vm.because("program", || reasons::program(self.config, &self.facts))
             .because("-accel", || reasons::accel(&self.facts, self.config.force_emulation))
             .because("-cpu", || reasons::cpu(&self.facts))
@@ -490,7 +489,7 @@ impl<'a> Planner<'a> {
             .locking(false)
     }
 
-    fn kernel<M, A>(&self, vm: &mut Vm<M, A>) {
+    fn kernel(&self, vm: &mut Vm<AnyMachine, AnyAccel>) {
         let arch = self.facts.arch;
         let cmdline = match (self.config.network() != NetworkMode::None, arch) {
             (false, Architecture::Aarch64) => cmdline!(" init.balloon=1"),
@@ -506,12 +505,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn network<M, A, C>(&self, vm: &mut Vm<M, A, C>) -> Result<(), PlanError>
-    where
-        M: MachineType + HasBus<Virtio>,
-        A: Accelerator,
-        C: Console,
-    {
+    fn network(&self, vm: &mut Vm<AnyMachine, AnyAccel, OnUart>) -> Result<(), PlanError> {
         if self.config.network() == NetworkMode::None {
             return Ok(());
         }

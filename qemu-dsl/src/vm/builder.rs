@@ -130,6 +130,11 @@ where
 }
 
 impl<M, A, C> Vm<M, A, C> {
+    /// The same VM under other types: for code that has checked its rules, and need not be compiled for each.
+    pub(crate) fn retyped<M2, A2, C2>(self) -> Vm<M2, A2, C2> {
+        Vm { inner: self.inner, types: PhantomData }
+    }
+
     /// The guest kernel. [`Kernel`](crate::kernel::Kernel) has an example.
     pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
         self.inner.kernel(&kernel);
@@ -225,7 +230,7 @@ impl<M, A, C: Console> Vm<M, A, C> {
     ///
     /// [`BuildErrors`]: everything that was wrong with what was added.
     pub fn build(mut self) -> Result<QemuCommand, BuildErrors> {
-        self.finish();
+        self.inner.finish();
         self.inner.build()
     }
 
@@ -236,16 +241,8 @@ impl<M, A, C: Console> Vm<M, A, C> {
     ///
     /// As [`build`](Self::build).
     pub fn build_explained(mut self) -> Result<Explained, BuildErrors> {
-        self.finish();
+        self.inner.finish();
         self.inner.build_explained()
-    }
-
-    fn finish(&mut self) {
-        let console = C::linux_name(self.inner.board().uart);
-        if console.is_none() {
-            self.inner.raw("-serial", "no console was asked for", &[b"none"]);
-        }
-        self.inner.finish(console);
     }
 }
 
@@ -600,11 +597,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     where
         C: ConsoleVacant,
     {
-        self.inner.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
-        let console = VirtConsole::new(port, chardev);
-        self.inner.device(None, "virtconsole", false, false, &mut |writer| console.write_opts(writer));
-        self.because("-device", || Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
-        self.with_console()
+        self.inner.virtconsole(&VirtConsole::new(port, chardev));
+        self.retyped()
     }
 
     /// Makes the first ISA serial port the VM's console, the guest's `ttyS0`.
@@ -665,11 +659,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
 
     fn on_uart<C2>(mut self, chardev: &Chardev) -> Vm<M, A, C2> {
         self.inner.serial(chardev);
-        self.with_console()
-    }
-
-    fn with_console<C2>(self) -> Vm<M, A, C2> {
-        Vm { inner: self.inner, types: std::marker::PhantomData }
+        self.retyped()
     }
 }
 

@@ -22,11 +22,7 @@ pub struct OnPl011(pub(crate) ());
 pub struct OnUart(pub(crate) ());
 
 /// The state of a VM's console. Sealed; [`Vm`](crate::Vm) lists the states, and there is nothing to implement or call.
-pub trait Console: sealed::Sealed {
-    /// What Linux calls the console, for `console=`; the UART's name is the machine's.
-    #[doc(hidden)]
-    fn linux_name(uart: Option<&'static str>) -> Option<&'static str>;
-}
+pub trait Console: sealed::Sealed {}
 
 /// A VM that has no console yet. [`Vm`](crate::Vm) lists the states, and there is nothing to implement or call.
 #[diagnostic::on_unimplemented(
@@ -40,34 +36,14 @@ pub trait ConsoleVacant: Console {}
 #[diagnostic::do_not_recommend]
 impl ConsoleVacant for NoConsole {}
 
-impl Console for NoConsole {
-    fn linux_name(_: Option<&'static str>) -> Option<&'static str> {
-        None
-    }
-}
-
-impl Console for OnVirtconsole {
-    fn linux_name(_: Option<&'static str>) -> Option<&'static str> {
-        Some("hvc0")
-    }
-}
-
-macro_rules! uarts {
+macro_rules! states {
     ($($name:ident)*) => {$(
-        impl Console for $name {
-            fn linux_name(uart: Option<&'static str>) -> Option<&'static str> {
-                uart
-            }
-        }
+        impl Console for $name {}
+        impl sealed::Sealed for $name {}
     )*};
 }
-uarts!(OnIsaSerial OnPl011 OnUart);
+states!(NoConsole OnVirtconsole OnIsaSerial OnPl011 OnUart);
 
 mod sealed {
     pub trait Sealed {}
-    impl Sealed for super::NoConsole {}
-    impl Sealed for super::OnVirtconsole {}
-    impl Sealed for super::OnIsaSerial {}
-    impl Sealed for super::OnPl011 {}
-    impl Sealed for super::OnUart {}
 }

@@ -12,8 +12,9 @@ use crate::QemuCommand;
 use crate::accel::Architecture;
 use crate::backend::{Chardev, ReadOnlyImage};
 use crate::command::CommandError;
+use crate::device::VirtConsole;
 use crate::kernel::Kernel;
-use crate::opts::{Context, Id, NamedPort, OptError, OptWriter, Transport, VmTag};
+use crate::opts::{Context, Id, NamedPort, OptError, OptWriter, QemuOpts as _, Transport, VmTag};
 
 /// A kind of thing that has ids of its own in QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub(crate) struct Inner {
     template: bool,
     /// Whether there is a kernel, whose command line waits for the console.
     kernel: bool,
+    /// What Linux calls the console, if there is one.
+    console: Option<&'static str>,
     errors: Vec<BuildError>,
     notes: Option<Notes>,
 }
@@ -99,6 +102,7 @@ impl Inner {
             stdio_taken: false,
             template: false,
             kernel: false,
+            console: None,
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
         };
@@ -192,8 +196,17 @@ impl Inner {
         self.push(|command| command.push(arg.as_bytes()));
     }
 
-    /// Connects the machine's UART with a character device.
+    /// Adds the console on port 0 of a virtio-serial controller.
+    pub(crate) fn virtconsole(&mut self, console: &VirtConsole) {
+        self.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
+        self.device(None, "virtconsole", false, false, &mut |writer| console.write_opts(writer));
+        self.because("-device", || Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
+        self.console = Some("hvc0");
+    }
+
+    /// Makes the machine's UART the console, by connecting it with a character device.
     pub(crate) fn serial(&mut self, chardev: &Chardev) {
+        self.console = self.board.uart;
         if chardev.vm() == self.tag {
             self.raw("-serial", "the console, on the machine's UART", &[b"chardev:", chardev.id().as_bytes()]);
         } else {
@@ -325,13 +338,13 @@ impl Inner {
         self.command.scratch.cmdline.extend_from_slice(cmdline);
     }
 
-    fn append(&mut self, console: Option<&'static str>) {
+    fn append(&mut self) {
         if !self.kernel {
             return;
         }
         let cmdline = std::mem::take(&mut self.command.scratch.cmdline);
         let why = "the kernel command line, with the VM's console first";
-        match console {
+        match self.console {
             Some(console) if cmdline.is_empty() => self.raw("-append", why, &[b"console=", console.as_bytes()]),
             Some(console) => self.raw("-append", why, &[b"console=", console.as_bytes(), b" ", &cmdline]),
             None if cmdline.is_empty() => {}
@@ -341,8 +354,11 @@ impl Inner {
     }
 
     /// Ends the VM: the kernel command line, and what can be counted only now.
-    pub(crate) fn finish(&mut self, console: Option<&'static str>) {
-        self.append(console);
+    pub(crate) fn finish(&mut self) {
+        if self.console.is_none() {
+            self.raw("-serial", "no console was asked for", &[b"none"]);
+        }
+        self.append();
         let nuls = self.command.nuls(0).map(BuildError::from);
         self.errors.extend(nuls);
         if self.command.scratch.ports.len() > 1 {
