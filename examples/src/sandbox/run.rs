@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
-use qemu_dsl::QemuVersion;
 use qemu_dsl::launch::{AgentError, Ended, Gvproxy, GvproxyError, Killer, Launch, LaunchError, Machine, WorkDir};
 use qemu_dsl::sandbox::{Plan, SandboxConfig, VmId, plan};
 
@@ -71,7 +70,7 @@ pub(crate) fn run(cli: &Cli, facts: &Facts) -> Result<(), RunError> {
     if let Some(remark) = plan.remark() {
         eprintln!("sandbox: note: {remark}");
     }
-    let result = boot(cli, &config, &plan, facts, &interrupts);
+    let result = boot(cli, &config, &plan, &interrupts);
     if cli.dir.is_some() {
         remove_sockets(&config);
     }
@@ -80,22 +79,12 @@ pub(crate) fn run(cli: &Cli, facts: &Facts) -> Result<(), RunError> {
     if ended.processes_left > 0 { Err(RunError::Left(ended.processes_left)) } else { Ok(()) }
 }
 
-fn boot(
-    cli: &Cli,
-    config: &SandboxConfig,
-    plan: &Plan,
-    facts: &Facts,
-    interrupts: &Interrupts,
-) -> Result<(Answer, Ended), RunError> {
+fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts) -> Result<(Answer, Ended), RunError> {
     let deadline = Instant::now() + Duration::from_secs(cli.timeout);
     let paths = config.paths();
     // It ends when this function does, after QEMU.
     let _network = Gvproxy::start(&cli.gvproxy, config)?;
-    let mut launch = Launch::new(plan.command()).console_log(&paths.console_log).tap(console::show);
-    if let Some(proof) = facts.facts.qemu_version.and_then(QemuVersion::since) {
-        launch = launch.exit_with_parent(proof);
-    }
-    let mut machine = launch.start()?;
+    let mut machine = Launch::sandbox(plan).console_log(&paths.console_log).tap(console::show).start()?;
     interrupts.end_with(machine.killer());
     let talked = talk(&machine, config, deadline).map_err(|error| explain(error, &machine, cli.timeout));
     let qmp = machine.qmp(&paths.qmp, Instant::now() + Duration::from_secs(1));

@@ -21,7 +21,7 @@ impl VirtioSerial {
         Self { max_ports }
     }
 
-    /// The id of a controller but the first, which needs none: ports find it by themselves.
+    /// The id of a controller but the first, which needs none: where it is alone, ports find it by themselves.
     pub(crate) fn id(controller: u32) -> Id {
         Id::numbered("virtio-serial", controller)
     }
@@ -62,14 +62,18 @@ impl SerialPort {
     }
 }
 
-/// The bus that a controller provides: its id and `.0`.
+/// The bus that a controller provides: its id and `.0`; the first one's has QEMU's name, for a controller without an id.
+/// (`qbus_init_internal`, hw/core/bus.c)
 struct BusOf(u32);
 
 impl OptValue for BusOf {
     const TYPE: OptType = OptType::Reference("bus");
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.display(&format_args!("{}.0", VirtioSerial::id(self.0)));
+        match self.0 {
+            0 => value.text("virtio-serial-bus.0"),
+            number => value.display(&format_args!("{}.0", VirtioSerial::id(number))),
+        }
     }
 }
 
@@ -88,7 +92,8 @@ impl QemuOpts for Place {
             let id = format!("port {}", self.nr);
             return writer.fail(OptError::ForeignHandle { option: "nr".to_owned(), id });
         }
-        let bus = (self.controller > 0).then_some(BusOf(self.controller));
+        // Of several buses, QEMU would take any that it finds first.
+        let bus = (writer.context().controllers > 1).then_some(BusOf(self.controller));
         PlaceOptions { bus, nr: self.nr }.write_opts(writer);
     }
 }

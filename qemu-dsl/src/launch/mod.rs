@@ -52,7 +52,8 @@ pub use gvproxy::{Gvproxy, GvproxyError};
 pub use machine::{End, Ended, Killer, Machine};
 pub use workdir::{WorkDir, WorkDirError};
 
-use crate::{QemuCommand, Since};
+use crate::sandbox::Plan;
+use crate::{QemuCommand, QemuVersion, Since};
 use output::Output;
 use spawn::Program;
 use watch::Watch;
@@ -82,6 +83,25 @@ impl<'a> Launch<'a> {
     /// Starts this command.
     pub fn new(command: &'a QemuCommand) -> Self {
         Self { command, tap: None, console_log: None, exit_with_parent: false, passed: Vec::new() }
+    }
+
+    /// Starts a sandbox. Where its QEMU can, it is told to end with its parent ([`exit_with_parent`](Self::exit_with_parent)).
+    ///
+    /// ```no_run
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::launch::Launch;
+    /// use qemu_dsl::sandbox::{SandboxConfig, plan};
+    /// let config = SandboxConfig::new("job-1", "/run/vm-job-1", "/usr/lib/sandbox")?;
+    /// let plan = plan(&config, &HostFacts::example())?;
+    /// let machine = Launch::sandbox(&plan).console_log(&config.paths().console_log).start()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sandbox(plan: &'a Plan) -> Self {
+        let launch = Self::new(plan.command());
+        match plan.qemu_version().and_then(QemuVersion::since) {
+            Some(proof) => launch.exit_with_parent(proof),
+            None => launch,
+        }
     }
 
     /// Hands on what QEMU writes to its standard output, in the thread that reads it. While `tap` runs, output waits in the
@@ -156,5 +176,26 @@ impl<'a> Launch<'a> {
         let stdout = Output::collect(stdout, self.tap, log);
         let stderr = Output::collect(stderr, None, None);
         Ok(Machine::new(watch, stdout, stderr, started))
+    }
+}
+
+impl Plan {
+    /// Starts the sandbox with nothing but its plan: [`Launch::sandbox`] has options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Launch::start`].
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, Instant};
+    /// use qemu_dsl::HostFacts;
+    /// use qemu_dsl::sandbox::{SandboxConfig, plan};
+    /// let config = SandboxConfig::new("job-1", "/run/vm-job-1", "/usr/lib/sandbox")?;
+    /// let machine = plan(&config, &HostFacts::example())?.launch()?;
+    /// let mut agent = machine.agent(&config.paths().cmd, Instant::now() + Duration::from_secs(60))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn launch(&self) -> Result<Machine, LaunchError> {
+        Launch::sandbox(self).start()
     }
 }

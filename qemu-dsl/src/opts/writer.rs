@@ -42,6 +42,8 @@ pub struct Context {
     /// The version of QEMU, if it is known. Options that it lacks are errors then.
     pub version: Option<QemuVersion>,
     pub(crate) vm: Option<VmTag>,
+    /// How many virtio-serial controllers there are so far.
+    pub(crate) controllers: u32,
 }
 
 impl Context {
@@ -53,7 +55,7 @@ impl Context {
     /// assert_eq!(context.transport, Transport::Pci);
     /// ```
     pub const fn new(transport: Transport, version: Option<QemuVersion>) -> Self {
-        Self { transport, version, vm: None }
+        Self { transport, version, vm: None, controllers: 0 }
     }
 }
 

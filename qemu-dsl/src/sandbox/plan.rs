@@ -2,7 +2,6 @@
 
 use super::config::{NetworkMode, Profile, SandboxConfig};
 use super::reasons;
-use crate::QemuCommand;
 use crate::accel::{Accelerator, AnyAccel, Architecture, Tcg, TcgThread};
 use crate::backend::{
     Aio, Cache, Discard, Drive, ErrorPolicy, Format, IoThread, Reconnect, Socket, SocketPath, SocketPathError, Stdio,
@@ -18,6 +17,7 @@ use crate::machine::{AnyMachine, GicVersion, HasIsaSerial, HasPl011, IoEventFd, 
 use crate::opts::Size;
 use crate::seccomp::Seccomp;
 use crate::vm::{BuildErrors, Explained, OnUart, Reason, Target, Vm, Wrapper};
+use crate::{QemuCommand, QemuVersion};
 
 /// The machine type of a plan.
 ///
@@ -81,6 +81,7 @@ impl ConsoleKind {
 pub struct Plan {
     command: QemuCommand,
     choices: Choices,
+    version: Option<QemuVersion>,
 }
 
 /// What the table says for a configuration and facts.
@@ -101,6 +102,11 @@ impl Plan {
     /// The command alone.
     pub fn into_command(self) -> QemuCommand {
         self.command
+    }
+
+    /// The version of the QEMU that the plan is for, if it is known.
+    pub fn qemu_version(&self) -> Option<QemuVersion> {
+        self.version
     }
 
     /// The machine type.
@@ -166,7 +172,7 @@ pub enum PlanError {
     )]
     NetworkVersion {
         /// The binary's version.
-        version: crate::QemuVersion,
+        version: QemuVersion,
     },
     /// A socket whose path is not possible.
     #[error(transparent)]
@@ -202,7 +208,7 @@ pub fn plan(config: &SandboxConfig, facts: &HostFacts) -> Result<Plan, PlanError
 /// ```
 pub fn plan_reusing(config: &SandboxConfig, facts: &HostFacts, reuse: Option<QemuCommand>) -> Result<Plan, PlanError> {
     let (choices, explained) = Planner::new(config, facts)?.build(reuse, false)?;
-    Ok(Plan { command: explained.command, choices })
+    Ok(Plan { command: explained.command, choices, version: facts.qemu_version })
 }
 
 /// The parameters that every guest gets, between `console=` and those that depend on the plan.

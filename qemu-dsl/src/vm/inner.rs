@@ -72,7 +72,6 @@ pub(crate) struct Inner {
     board: Board,
     mmio_devices: u32,
     singles: [Option<&'static str>; 4],
-    controllers: u32,
     stdio_taken: bool,
     /// Whether the memory is a file that VMs start from.
     template: bool,
@@ -98,7 +97,6 @@ impl Inner {
             board,
             mmio_devices: 0,
             singles: [None; 4],
-            controllers: 0,
             stdio_taken: false,
             template: false,
             kernel: false,
@@ -285,8 +283,8 @@ impl Inner {
 
     /// Counts a virtio-serial controller.
     pub(crate) fn next_controller(&mut self) -> u32 {
-        let number = self.controllers;
-        self.controllers += 1;
+        let number = self.context.controllers;
+        self.context.controllers += 1;
         number
     }
 
