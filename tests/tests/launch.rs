@@ -293,6 +293,17 @@ fn an_agent_is_reached_again() {
         let mut agent = machine.agent(&cmd, soon()).unwrap();
         assert!(agent.ask("ping", soon()).unwrap().starts_with("pong "));
     }
+    // Bytes of any kind, in frames, and lines again.
+    let mut agent = machine.agent(&cmd, soon()).unwrap();
+    let all: Vec<u8> = (0..=255).collect();
+    let frames: [&[u8]; 5] = [b"two\nlines", b"", &all, b"\0", &vec![b'x'; 20_000]];
+    agent.tell(&format!("frames {}", frames.len()), soon()).unwrap();
+    for frame in frames {
+        agent.send_frame(frame, soon()).unwrap();
+        assert_eq!(agent.next_frame(soon()).unwrap(), frame);
+    }
+    assert!(agent.ask("ping", soon()).unwrap().starts_with("pong "));
+    drop(agent);
     let answer = machine.agent(&cmd, soon()).unwrap().ask("poweroff", soon()).unwrap();
     assert_eq!(answer, "bye");
     machine.powering_off();
