@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use memchr::memchr_iter;
 
-use crate::opts::{Context, Id, NamedPort, OptError, OptWriter, QemuOpts};
+use crate::opts::{Context, Id, Noted, OptError, OptWriter, QemuOpts};
 
 /// The longest argument that Linux hands to a program, its NUL included (`MAX_ARG_STRLEN`, `include/uapi/linux/binfmts.h`).
 const MAX_ARG: usize = 128 * 1024;
@@ -42,8 +42,8 @@ pub(crate) struct Scratch {
     pub(crate) ids: Vec<(u8, Id)>,
     /// The kernel command line.
     pub(crate) cmdline: Vec<u8>,
-    /// The virtio-serial ports that have names.
-    pub(crate) ports: Vec<NamedPort>,
+    /// The values that must differ.
+    pub(crate) uniques: Vec<Noted>,
 }
 
 impl PartialEq for QemuCommand {
@@ -72,7 +72,7 @@ impl QemuCommand {
     /// An empty command with room for a usual VM.
     pub(crate) fn with_room() -> Self {
         let scratch =
-            Scratch { ids: Vec::with_capacity(12), cmdline: Vec::with_capacity(512), ports: Vec::with_capacity(4) };
+            Scratch { ids: Vec::with_capacity(12), cmdline: Vec::with_capacity(512), uniques: Vec::with_capacity(4) };
         Self { arena: Vec::with_capacity(4096), ends: Vec::with_capacity(96), scratch }
     }
 
@@ -82,7 +82,7 @@ impl QemuCommand {
         self.ends.clear();
         self.scratch.ids.clear();
         self.scratch.cmdline.clear();
-        self.scratch.ports.clear();
+        self.scratch.uniques.clear();
     }
 
     /// Where the argument starts.
@@ -186,8 +186,8 @@ impl QemuCommand {
         let mut writer = OptWriter::new(&mut self.arena, context, id);
         write(&mut writer);
         let ended = match writer.finish() {
-            Ok(port) => {
-                self.scratch.ports.extend(port);
+            Ok(unique) => {
+                self.scratch.uniques.extend(unique);
                 self.end_arg(start)
             }
             Err(source) => Err(CommandError::Option { flag, source }),

@@ -60,6 +60,7 @@ pub mod kernel;
 #[cfg(feature = "host")]
 pub mod launch;
 pub mod machine;
+mod memory;
 mod namespaces;
 pub mod opts;
 pub mod prelude;
@@ -72,6 +73,7 @@ pub mod vm;
 
 pub use command::{CommandError, QemuCommand};
 pub use facts::HostFacts;
+pub use memory::{Memory, MemoryError};
 pub use opts::Id;
 pub use version::{QemuVersion, Since};
-pub use vm::{Memory, MemoryError, Smp, SmpError, Vm};
+pub use vm::{Smp, SmpError, Vm};

@@ -7,11 +7,12 @@ pub use crate::backend::{
 };
 pub use crate::cpu::{CortexA57, Haswell, Host, Max};
 pub use crate::device::{
-    DiskSerial, Nvme, OnMmio, OnPci, PcieRootPort, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet, VirtioRng,
+    DiskSerial, MacAddress, Nvme, OnMmio, OnPci, PcieRootPort, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet,
+    VirtioRng,
 };
 pub use crate::kernel::Kernel;
 pub use crate::machine::{Microvm, Pc, Q35, Virt, VirtPcie};
 pub use crate::opts::{Id, QemuOpts, Size};
 pub use crate::seccomp::Seccomp;
-pub use crate::vm::{AnyVm, Memory, Reason, Smp, Vm};
-pub use crate::{id, mib};
+pub use crate::vm::{AnyVm, Reason, Smp, Vm};
+pub use crate::{Memory, id, mib};

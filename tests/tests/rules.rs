@@ -28,7 +28,7 @@ fn command(qemu: &Qemu, twin: &Twin, dir: &Path, more: &str) -> QemuCommand {
         command.arg("-accel").unwrap().arg("tcg").unwrap();
     }
     let words = format!("{} -qmp unix:{{dir}}/qmp.sock,server=on,wait=off", twin.args);
-    let words = words.replace("{dir}", dir.to_str().unwrap());
+    let words = words.replace("{dir}", dir.to_str().unwrap()).replace("{long}", &"x".repeat(2100));
     let mut is_cmdline = false;
     for word in words.split(' ') {
         command.arg(if is_cmdline { format!("{word}{more}") } else { word.to_owned() }).unwrap();
@@ -82,6 +82,11 @@ fn suffers(qemu: &Qemu, twin: &Twin, does: Does, dir: &Path) {
         Loss::Console => {
             assert!(is_ready(&machine, dir, LIMIT), "{at}: the guest runs");
             assert_eq!(console(&machine), "", "{at}");
+        }
+        Loss::Cmdline => {
+            assert!(is_ready(&machine, dir, LIMIT), "{at}: the guest runs");
+            let console = console(&machine);
+            assert!(console.contains("init: no root= on the kernel command line"), "{at}: {console}");
         }
         Loss::Boot => {
             assert!(!is_ready(&machine, dir, WATCHED), "{at}: the guest boots after all");

@@ -53,12 +53,12 @@ pub struct Drive<'a> {
     bps: Option<u64>,
     /// Limit of the throughput in a burst, in bytes a second.
     #[qemu(rename = "bps_max")]
-    bps_max: Option<u64>,
+    bps_max: Option<Burst>,
     /// Limit of the operations a second.
     iops: Option<u64>,
     /// Limit of the operations a second in a burst.
     #[qemu(rename = "iops_max")]
-    iops_max: Option<u64>,
+    iops_max: Option<Burst>,
     /// Whether QEMU locks the image file.
     #[qemu(rename = "file.locking")]
     locking: Option<bool>,
@@ -91,6 +91,36 @@ impl<'a> Drive<'a> {
 }
 
 impl Drive<'_> {
+    /// Limit of the throughput, in bytes a second.
+    #[must_use]
+    pub fn bps(mut self, bps: u64) -> Self {
+        self.bps = Some(bps);
+        self.bps_max = self.bps_max.map(|burst| burst.over(bps));
+        self
+    }
+
+    /// Limit of the throughput in a burst, in bytes a second. Without [`bps`](Self::bps), or below it, it is an error of the VM.
+    #[must_use]
+    pub fn bps_max(mut self, bps_max: u64) -> Self {
+        self.bps_max = Some(Burst { max: bps_max, limit: self.bps });
+        self
+    }
+
+    /// Limit of the operations a second.
+    #[must_use]
+    pub fn iops(mut self, iops: u64) -> Self {
+        self.iops = Some(iops);
+        self.iops_max = self.iops_max.map(|burst| burst.over(iops));
+        self
+    }
+
+    /// Limit of the operations a second in a burst. Without [`iops`](Self::iops), or below it, it is an error of the VM.
+    #[must_use]
+    pub fn iops_max(mut self, iops_max: u64) -> Self {
+        self.iops_max = Some(Burst { max: iops_max, limit: self.iops });
+        self
+    }
+
     /// Which caches stand between guest and disk.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
@@ -123,14 +153,6 @@ setters! { @['a] Drive<'a> {
     rerror: ErrorPolicy,
     /// Whether blocks read from the backing file are copied into the image.
     copy_on_read: bool,
-    /// Limit of the throughput, in bytes a second.
-    bps: u64,
-    /// Limit of the throughput in a burst, in bytes a second.
-    bps_max: u64,
-    /// Limit of the operations a second.
-    iops: u64,
-    /// Limit of the operations a second in a burst.
-    iops_max: u64,
     /// Whether QEMU locks the image file against a second writer.
     locking: bool,
     /// Whether the guest may only read.
@@ -304,6 +326,33 @@ impl OptValue for CacheOfAio {
     }
 }
 
+/// A limit for bursts, and the limit that it is for. (`throttle_is_valid`, util/throttle.c)
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    max: u64,
+    limit: Option<u64>,
+}
+
+impl Burst {
+    fn over(self, limit: u64) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+}
+
+impl OptValue for Burst {
+    const TYPE: OptType = OptType::Integer;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        match self.limit {
+            None => value.refuse("a limit for bursts needs the limit itself: set both"),
+            Some(limit) if self.max < limit => {
+                value.refuse(format!("a burst of {} is below the limit of {limit}: raise it", self.max));
+            }
+            Some(_) => value.integer(self.max),
+        }
+    }
+}
+
 /// How the host does the I/O: `aio=`.
 ///
 /// ```
@@ -422,6 +471,23 @@ mod tests {
         let error = to_text(&native().cache(Cache::Unsafe)).unwrap_err();
         assert!(matches!(error, OptError::Value { ref option, .. } if option == "cache"), "{error}");
         assert!(to_text(&native().cache(Cache::Unsafe).aio(Aio::Threads)).is_ok());
+    }
+
+    #[test]
+    fn bursts_need_a_limit_and_are_above_it() {
+        let drive = || Drive::new("a", Format::Raw);
+        for drive in [
+            drive().bps_max(1),
+            drive().iops_max(1),
+            drive().iops(1).bps_max(1),
+            drive().bps(2).bps_max(1),
+            drive().iops_max(1).iops(2),
+        ] {
+            assert!(matches!(to_text(&drive), Err(OptError::Value { .. })), "{drive:?}");
+        }
+        for drive in [drive().bps_max(2).bps(1), drive().bps(1).bps_max(1), drive().iops(1).iops_max(2)] {
+            assert!(to_text(&drive).is_ok(), "{drive:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use crate::opts::{OptType, OptValue, ValueWriter};
+use crate::opts::{OptType, OptValue, Unique, ValueWriter};
 
 /// The serial number of a disk, by which a guest finds it (`/dev/disk/by-id`): 1 to 20 printable ASCII characters. QEMU cuts
 /// off what is longer and says nothing. (`VIRTIO_BLK_ID_BYTES`, `include/uapi/linux/virtio_blk.h`; `NVMe` base
@@ -51,7 +51,7 @@ impl OptValue for DiskSerial {
     const TYPE: OptType = OptType::Text;
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.text(&self.bytes[..usize::from(self.len)]);
+        value.unique(Unique::DiskSerial, |value| value.text(&self.bytes[..usize::from(self.len)]));
     }
 }
 

@@ -22,6 +22,7 @@
 mod balloon;
 mod blk;
 mod disk_serial;
+mod mac;
 mod net;
 mod pci;
 mod rng;
@@ -31,6 +32,7 @@ mod transport;
 pub use balloon::VirtioBalloon;
 pub use blk::VirtioBlk;
 pub use disk_serial::{DiskSerial, DiskSerialError, IntoDiskSerial};
+pub use mac::{IntoMacAddress, MacAddress, MacAddressError};
 pub use net::VirtioNet;
 pub use pci::{Nvme, PcieRootPort};
 pub use rng::VirtioRng;

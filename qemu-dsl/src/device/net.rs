@@ -1,3 +1,4 @@
+use super::{IntoMacAddress, MacAddress};
 use crate::backend::NetBackend;
 use crate::opts::QemuOpts;
 use crate::setters::setters;
@@ -16,8 +17,8 @@ use crate::setters::setters;
 pub struct VirtioNet {
     /// The network back end.
     netdev: NetBackend,
-    /// The MAC address, `52:54:00:...`.
-    mac: Option<String>,
+    /// The MAC address.
+    mac: Option<MacAddress>,
     /// More than one pair of queues.
     mq: Option<bool>,
     /// Checksums are left to the host.
@@ -59,9 +60,26 @@ impl VirtioNet {
     }
 }
 
+impl VirtioNet {
+    /// The MAC address; without one QEMU counts up from `52:54:00:12:34:56`.
+    ///
+    /// ```
+    /// use qemu_dsl::device::{MacAddress, VirtioNet};
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let net = vm.netdev(UserNetdev::new());
+    /// vm.add(VirtioNet::new(net).mac(MacAddress::parse("52:54:00:00:00:01")?));
+    /// assert!(vm.build()?.to_string().contains("virtio-net-pci,netdev=netdev0,mac=52:54:00:00:00:01"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn mac(mut self, mac: impl IntoMacAddress) -> Self {
+        self.mac = Some(mac.into_mac_address());
+        self
+    }
+}
+
 setters! { VirtioNet {
-    /// The MAC address, `52:54:00:...`.
-    mac: String,
     /// More than one pair of queues.
     mq: bool,
     /// Checksums are left to the host.

@@ -2,7 +2,7 @@
 
 use crate::backend::Chardev;
 use crate::bus::OfHandle;
-use crate::opts::{Id, OptError, OptType, OptValue, OptWriter, QemuOpts, Schema, ValueWriter, VmTag};
+use crate::opts::{Id, OptError, OptType, OptValue, OptWriter, QemuOpts, Schema, Unique, ValueWriter, VmTag};
 
 /// A virtio-serial controller: `virtio-serial`. [`Vm::virtio_serial`](crate::Vm::virtio_serial) adds it and returns its
 /// ports; there is an example.
@@ -101,22 +101,15 @@ impl QemuOpts for Place {
 /// The name of a port, which no other port of its controller can have.
 #[derive(Debug)]
 struct PortName<'a> {
-    name: Option<&'a str>,
+    name: &'a str,
     controller: u32,
 }
 
-#[derive(QemuOpts)]
-#[qemu(write_only)]
-struct PortNameOption<'a> {
-    /// The name in the guest.
-    name: Option<&'a str>,
-}
+impl OptValue for PortName<'_> {
+    const TYPE: OptType = OptType::Text;
 
-impl QemuOpts for PortName<'_> {
-    const SCHEMA: &'static Schema = PortNameOption::SCHEMA;
-
-    fn write_opts(&self, writer: &mut OptWriter<'_>) {
-        writer.named_port(self.controller, |writer| PortNameOption { name: self.name }.write_opts(writer));
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        value.unique(Unique::PortName(self.controller), |value| value.text(self.name));
     }
 }
 
@@ -137,8 +130,7 @@ pub struct VirtSerialPort<'a> {
     /// The character device on the host's side.
     chardev: Chardev,
     /// The name in the guest.
-    #[qemu(flatten)]
-    name: PortName<'a>,
+    name: Option<PortName<'a>>,
     /// Which port it is.
     #[qemu(flatten)]
     place: Place,
@@ -147,13 +139,13 @@ pub struct VirtSerialPort<'a> {
 impl<'a> VirtSerialPort<'a> {
     /// A channel on `port`, with `chardev` on the host's side.
     pub const fn new(port: SerialPort, chardev: Chardev) -> Self {
-        Self { chardev, name: PortName { name: None, controller: port.0.controller }, place: port.0 }
+        Self { chardev, name: None, place: port.0 }
     }
 
     /// The name in the guest.
     #[must_use]
     pub const fn name(mut self, name: &'a str) -> Self {
-        self.name.name = Some(name);
+        self.name = Some(PortName { name, controller: self.place.controller });
         self
     }
 }

@@ -1,4 +1,5 @@
 use super::{FirmwareTables, HasUart, IsaSerialOn, MachineType, Microvm, Pc, Q35, RunsUnder, TimersOn, Virt, VirtPcie};
+use crate::Memory;
 use crate::accel::{AnyAccel, AnyArch, Architecture, Tcg};
 use crate::bus::{HasBus, Virtio};
 use crate::opts::{OptWriter, QemuOpts, Schema, Transport};
@@ -66,6 +67,14 @@ impl MachineType for AnyMachine {
             Choice::Microvm { slots, .. } => *slots,
             _ => each!(self, machine => machine.mmio_slots()),
         }
+    }
+
+    fn max_cpus(&self) -> Option<u32> {
+        each!(self, machine => machine.max_cpus())
+    }
+
+    fn max_memory(&self) -> Option<Memory> {
+        each!(self, machine => machine.max_memory())
     }
 
     fn uart(&self) -> Option<&'static str> {

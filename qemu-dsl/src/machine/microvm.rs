@@ -251,6 +251,10 @@ impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> MachineType for M
         F::MMIO_SLOTS
     }
 
+    fn max_cpus(&self) -> Option<u32> {
+        Some(288) // microvm_class_init, hw/i386/microvm.c
+    }
+
     fn uart(&self) -> Option<&'static str> {
         (self.isa_serial != Some(false)).then_some("ttyS0")
     }

@@ -52,6 +52,7 @@ pub use microvm::{
 pub use pc::{Pc, Q35};
 pub use virt::{GicVersion, Virt, VirtPcie};
 
+use crate::Memory;
 use crate::accel::{Arch, Architecture};
 use crate::opts::{QemuOpts, Transport};
 
@@ -73,6 +74,16 @@ pub trait MachineType: QemuOpts {
 
     /// How many virtio-mmio devices fit, where there is a limit.
     fn mmio_slots(&self) -> Option<u32> {
+        None
+    }
+
+    /// How many CPUs there can be, where there is a limit.
+    fn max_cpus(&self) -> Option<u32> {
+        None
+    }
+
+    /// How much memory there can be, where there is a limit.
+    fn max_memory(&self) -> Option<Memory> {
         None
     }
 

@@ -32,7 +32,7 @@ pub struct Q35 {
 }
 
 macro_rules! pc {
-    ($($name:ident)*) => {$(
+    ($($name:ident $max_cpus:literal)*) => {$(
         impl $name {
             /// The machine with QEMU's defaults.
             pub const fn new() -> Self {
@@ -52,6 +52,10 @@ macro_rules! pc {
 
             fn transport(&self) -> Transport {
                 Transport::Pci
+            }
+
+            fn max_cpus(&self) -> Option<u32> {
+                Some($max_cpus)
             }
 
             fn uart(&self) -> Option<&'static str> {
@@ -79,4 +83,5 @@ macro_rules! pc {
         impl<A: Accelerator> IoEventFd<A> for $name {}
     )*};
 }
-pc!(Pc Q35);
+// pc_i440fx_machine_options and pc_q35_machine_options, hw/i386/. Newer versions allow more on q35.
+pc!(Pc 255 Q35 288);

@@ -1,4 +1,5 @@
 use super::{HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
+use crate::Memory;
 use crate::accel::{Aarch64, Accelerator, Architecture, Hvf, Kvm, Tcg};
 use crate::bus::{HasBus, Pci, Virtio, VirtioMmio};
 use crate::opts::{QemuOpts, Transport};
@@ -135,6 +136,16 @@ macro_rules! virt {
 
             fn mmio_slots(&self) -> Option<u32> {
                 $slots
+            }
+
+            fn max_cpus(&self) -> Option<u32> {
+                // GIC_NCPU, include/hw/intc/arm_gic_common.h; virt_machine_class_init, hw/arm/virt.c
+                Some(if self.board.gic_version == Some(GicVersion::V2) { 8 } else { 512 })
+            }
+
+            fn max_memory(&self) -> Option<Memory> {
+                // It starts at 1 GiB. (base_memmap, hw/arm/virt.c)
+                (self.board.highmem == Some(false)).then_some(crate::mib!(3072))
             }
 
             fn uart(&self) -> Option<&'static str> {

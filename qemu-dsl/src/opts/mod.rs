@@ -45,8 +45,8 @@ pub use read::{OptRead, OptReadField, OptReader, ReadOpts};
 pub use schema::{FieldKind, FieldSchema, Head, OptType, Schema, VariantSchema};
 pub use size::Size;
 pub use value::{OptField, OptValue};
-pub(crate) use writer::NamedPort;
 pub use writer::{Context, Key, OptWriter, Transport, ValueWriter};
+pub(crate) use writer::{Noted, Unique};
 
 /// Something that QEMU takes as `head,key=value,...`: a device, a back end, a machine type.
 ///

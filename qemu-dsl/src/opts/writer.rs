@@ -141,18 +141,29 @@ pub struct OptWriter<'a> {
     id: Option<&'a Id>,
     prefixes: [&'static str; MAX_DEPTH],
     depth: usize,
-    port: Option<NamedPort>,
+    unique: Option<Noted>,
     error: Option<OptError>,
 }
 
-/// A virtio-serial port with a name: where in the buffer the name is, and the number of the port's controller.
-pub(crate) type NamedPort = (Range<usize>, u32);
+/// A kind of values that must differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unique {
+    /// The name of a port, on the virtio-serial controller with this number.
+    PortName(u32),
+    /// The serial number of a disk.
+    DiskSerial,
+    /// The MAC address of a network device.
+    Mac,
+}
+
+/// A value that must differ from the others of its kind: where in the buffer it is.
+pub(crate) type Noted = (Unique, Range<usize>);
 
 impl<'a> OptWriter<'a> {
     /// A writer at the end of `out`. The id, if there is one, is written right behind the head.
     pub(crate) fn new(out: &'a mut Vec<u8>, context: Context, id: Option<&'a Id>) -> Self {
         let start = out.len();
-        Self { out, start, context, id, prefixes: [""; MAX_DEPTH], depth: 0, port: None, error: None }
+        Self { out, start, context, id, prefixes: [""; MAX_DEPTH], depth: 0, unique: None, error: None }
     }
 
     /// What the text is written for.
@@ -219,26 +230,16 @@ impl<'a> OptWriter<'a> {
         self.context.transport = own;
     }
 
-    /// Notes that what `write` writes names a port.
-    pub(crate) fn named_port(&mut self, controller: u32, write: impl FnOnce(&mut Self)) {
-        let start = self.out.len();
-        write(self);
-        let name = start + ",name=".len()..self.out.len();
-        if !name.is_empty() {
-            self.port = Some((name, controller));
-        }
-    }
-
     /// Records an error. The first one is kept, and the argument is dropped.
     pub fn fail(&mut self, error: OptError) {
         self.error.get_or_insert(error);
     }
 
     /// Ends the argument: writes an id that had no head to stand behind, and reports the first error.
-    pub(crate) fn finish(&mut self) -> Result<Option<NamedPort>, OptError> {
+    pub(crate) fn finish(&mut self) -> Result<Option<Noted>, OptError> {
         self.write_id();
         match self.error.take() {
-            None => Ok(self.port.take()),
+            None => Ok(self.unique.take()),
             Some(error) => {
                 self.out.truncate(self.start);
                 Err(error)
@@ -357,6 +358,13 @@ impl ValueWriter<'_, '_> {
         if write!(Escaped(self), "{value}").is_err() {
             self.refuse("its `Display` failed");
         }
+    }
+
+    /// Notes that what `write` writes must differ from the other values of its kind in the VM.
+    pub(crate) fn unique(&mut self, kind: Unique, write: impl FnOnce(&mut Self)) {
+        let start = self.writer.out.len();
+        write(self);
+        self.writer.unique = Some((kind, start..self.writer.out.len()));
     }
 
     /// Refuses the value: the argument will not be written, and the error names the option and this reason.

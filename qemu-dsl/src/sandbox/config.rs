@@ -5,11 +5,11 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::Memory;
 use crate::accel::Architecture;
 use crate::backend::{SocketPath, SocketPathError};
 use crate::kernel::MmioDiscovery;
 use crate::opts::Id;
-use crate::vm::Memory;
 
 /// The memory that a sandbox can have, in MiB.
 const MEMORY: std::ops::RangeInclusive<u32> = 128..=2048;

@@ -105,10 +105,16 @@ where
             architecture: machine.architecture(),
             transport: machine.transport(),
             mmio_slots: machine.mmio_slots(),
+            max_cpus: machine.max_cpus(),
             uart: machine.uart(),
             only_for: accelerator.only_for(),
         };
         let mut inner = Inner::new(target, command, board);
+        if let Some(max) = machine.max_memory()
+            && memory.memory() > max
+        {
+            inner.error(BuildError::TooMuchMemory { mib: memory.memory().mib(), max: max.mib() });
+        }
         inner.options("-accel", "how guest code runs", None, &mut |w| accelerator.write_opts(w));
         inner.options("-cpu", "the CPU model that the guest sees", None, &mut |w| cpu.write_opts(w));
         let template = memory.template().map(|template| (inner.template_memory(), template.object()));
@@ -161,6 +167,7 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// ```
     pub fn smp(&mut self, smp: Smp) -> &mut Self {
         let (cpus, max) = smp.numbers();
+        self.inner.check_cpus(max.unwrap_or(cpus));
         match max {
             None => self.inner.raw("-smp", "the CPUs", &[Decimal::new(cpus).as_bytes()]),
             Some(max) => {

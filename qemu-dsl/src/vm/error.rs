@@ -43,6 +43,46 @@ pub enum BuildError {
         /// The name.
         name: String,
     },
+    /// Two disks of one serial number.
+    #[error(
+        "two disks have the serial number `{serial}`, by which the guest tells them apart: give one of them another"
+    )]
+    SameSerial {
+        /// The serial number.
+        serial: String,
+    },
+    /// Two network devices of one MAC address.
+    #[error("two network devices have the MAC address {mac}: give one of them another")]
+    SameMac {
+        /// The address.
+        mac: String,
+    },
+    /// More CPUs than the machine type can have.
+    #[error("{cpus} CPUs are more than the machine can have: at most {max}")]
+    TooManyCpus {
+        /// How many were wanted.
+        cpus: u32,
+        /// How many are possible.
+        max: u32,
+    },
+    /// More memory than the machine type can have.
+    #[error(
+        "{mib} MiB of memory are more than the machine can have below 4 GiB: at most {max}, or remove `highmem(false)`"
+    )]
+    TooMuchMemory {
+        /// How many MiB were wanted.
+        mib: u32,
+        /// How many are possible.
+        max: u32,
+    },
+    /// A kernel command line that the kernel would cut off.
+    #[error("the kernel command line has {len} bytes, and the kernel keeps {max} of it: shorten it")]
+    CmdlineTooLong {
+        /// How many bytes it has, with the console.
+        len: usize,
+        /// How many are possible, without those that QEMU adds for its devices.
+        max: usize,
+    },
     /// A balloon on memory that is a template.
     #[error(
         "a balloon does not go together with a memory template: the pages that it hands back are the file's; remove the balloon, or use `mib!(...)` for the memory"

@@ -14,7 +14,14 @@ use crate::backend::{Chardev, ReadOnlyImage};
 use crate::command::CommandError;
 use crate::device::VirtConsole;
 use crate::kernel::Kernel;
-use crate::opts::{Context, Id, NamedPort, OptError, OptWriter, QemuOpts as _, Transport, VmTag};
+use crate::opts::{Context, Id, Noted, OptError, OptWriter, QemuOpts as _, Transport, Unique, VmTag};
+
+/// The longest command line that x86 and arm64 kernels keep; what is behind it is lost, and nobody says so. (`COMMAND_LINE_SIZE`,
+/// arch/*/include/uapi/asm/setup.h: 2048 with NUL)
+const MAX_CMDLINE: usize = 2047;
+
+/// The virtio-mmio transports of a microvm without ACPI, which no other machine type has so few of.
+const NO_ACPI_SLOTS: u32 = 8;
 
 /// A kind of thing that has ids of its own in QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +67,7 @@ pub(crate) struct Board {
     pub(crate) architecture: Architecture,
     pub(crate) transport: Transport,
     pub(crate) mmio_slots: Option<u32>,
+    pub(crate) max_cpus: Option<u32>,
     pub(crate) uart: Option<&'static str>,
     pub(crate) only_for: Option<Architecture>,
 }
@@ -261,14 +269,26 @@ impl Inner {
         id
     }
 
-    /// Two ports of one name on one bus: QEMU refuses them at the start.
-    fn check_port_names(&mut self) {
-        let ports = &self.command.scratch.ports;
-        let named = |(name, controller): &NamedPort| (self.command.bytes(name.clone()), *controller);
-        for (count, port) in ports.iter().map(named).enumerate() {
-            if ports[..count].iter().any(|earlier| named(earlier) == port) {
-                let name = String::from_utf8_lossy(port.0).replace(",,", ",");
-                self.errors.push(BuildError::PortName { name });
+    pub(crate) fn check_cpus(&mut self, cpus: u32) {
+        if let Some(max) = self.board.max_cpus
+            && cpus > max
+        {
+            self.error(BuildError::TooManyCpus { cpus, max });
+        }
+    }
+
+    /// Values that have to differ and do not.
+    fn check_uniques(&mut self) {
+        let uniques = &self.command.scratch.uniques;
+        let value = |(kind, range): &Noted| (*kind, self.command.bytes(range.clone()));
+        for (count, noted) in uniques.iter().map(value).enumerate() {
+            if uniques[..count].iter().any(|earlier| value(earlier) == noted) {
+                let text = String::from_utf8_lossy(noted.1).replace(",,", ",");
+                self.errors.push(match noted.0 {
+                    Unique::PortName(_) => BuildError::PortName { name: text },
+                    Unique::DiskSerial => BuildError::SameSerial { serial: text },
+                    Unique::Mac => BuildError::SameMac { mac: text },
+                });
             }
         }
     }
@@ -341,6 +361,12 @@ impl Inner {
             return;
         }
         let cmdline = std::mem::take(&mut self.command.scratch.cmdline);
+        let len = self.console.map_or(0, |console| "console= ".len() + console.len()) + cmdline.len();
+        // A microvm without ACPI announces each device there: ` virtio_mmio.device=512@0xfeb00e00:12`.
+        let devices = if self.board.mmio_slots == Some(NO_ACPI_SLOTS) { 37 * self.mmio_devices as usize } else { 0 };
+        if len + devices > MAX_CMDLINE {
+            self.error(BuildError::CmdlineTooLong { len, max: MAX_CMDLINE.saturating_sub(devices) });
+        }
         let why = "the kernel command line, with the VM's console first";
         match self.console {
             Some(console) if cmdline.is_empty() => self.raw("-append", why, &[b"console=", console.as_bytes()]),
@@ -359,14 +385,12 @@ impl Inner {
         self.append();
         let nuls = self.command.nuls(0).map(BuildError::from);
         self.errors.extend(nuls);
-        if self.command.scratch.ports.len() > 1 {
-            self.check_port_names();
-        }
+        self.check_uniques();
         if let Some(slots) = self.board.mmio_slots
             && self.mmio_devices > slots
         {
             let remedy = match slots {
-                8 => ": `Microvm::with_acpi()` has 24, `Microvm::with_pcie()` has PCI",
+                NO_ACPI_SLOTS => ": `Microvm::with_acpi()` has 24, `Microvm::with_pcie()` has PCI",
                 24 => ": `Microvm::with_pcie()` has PCI",
                 _ => ": use a machine type with PCI",
             };

@@ -16,7 +16,7 @@ pub use builder::Vm;
 pub use console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
 pub use error::{BuildError, BuildErrors};
 pub use explain::{Explained, Reason};
-pub use size::{IntoMemory, Memory, MemoryError, Smp, SmpError};
+pub use size::{IntoMemory, Smp, SmpError};
 
 use crate::QemuVersion;
 

@@ -44,7 +44,8 @@ pub enum Held {
 pub struct Twin {
     /// The guest's architecture.
     pub arch: Architecture,
-    /// The arguments that matter, separated by spaces; `{dir}` is a directory with the files that they name.
+    /// The arguments that matter, separated by spaces; `{dir}` is a directory with the files that they name,
+    /// `{long}` is 2,100 letters, and a tab stands where a space would end an argument.
     pub args: &'static str,
     /// What each version does: versions, separated by spaces, and the outcome.
     pub does: &'static [(&'static str, Does)],
@@ -74,6 +75,8 @@ pub enum Loss {
     BootWith(&'static str),
     /// Its balloon changes the template file.
     Template,
+    /// It runs without the last of its kernel parameters.
+    Cmdline,
 }
 
 impl Twin {

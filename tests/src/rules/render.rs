@@ -69,6 +69,7 @@ fn word(does: Does) -> &'static str {
         Does::Loses(Loss::Console) => "**silent: no console output**",
         Does::Loses(Loss::Boot | Loss::BootWith(_)) => "**silent: never boots**",
         Does::Loses(Loss::Template) => "**silent: changes the template**",
+        Does::Loses(Loss::Cmdline) => "**silent: parameters are lost**",
     }
 }
 
@@ -105,7 +106,8 @@ fn section(page: &mut String, number: usize, rule: &Rule) {
 }
 
 fn describe(page: &mut String, twin: &Twin) {
-    let _ = writeln!(page, "`{} {}`\n", twin.arch.qemu_binary(), twin.args);
+    let args = twin.args.replace('\t', " ").replace("{long}", "x...x");
+    let _ = writeln!(page, "`{} {args}`\n", twin.arch.qemu_binary());
     for (versions, does) in twin.does {
         let versions = versions.replace(' ', ", ");
         let _ = match does {
@@ -121,6 +123,9 @@ fn describe(page: &mut String, twin: &Twin) {
             }
             Does::Loses(Loss::BootWith(message)) => {
                 writeln!(page, "- {versions}: accepts; the guest never gets as far as its agent (`{message}`)")
+            }
+            Does::Loses(Loss::Cmdline) => {
+                writeln!(page, "- {versions}: accepts; the guest runs without the last of its kernel parameters")
             }
             Does::Loses(Loss::Template) => writeln!(
                 page,

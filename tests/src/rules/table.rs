@@ -392,6 +392,7 @@ pub const RULES: &[Rule] = &[
             "id/text_for_an_id",
             "id/text_for_a_socket_path",
             "id/text_for_a_serial_number",
+            "id/text_for_a_mac_address",
             "id/no_id",
             "size/number_for_cpus",
         ]),
@@ -476,5 +477,106 @@ pub const RULES: &[Rule] = &[
             args: "-M pc -blockdev driver=null-co,node-name=a123456789b123456789c123456789de",
             does: &[(ALL, Rejects("Node name too long"))],
         }],
+    },
+    Rule {
+        title: "a number or size of queues that no block device has",
+        held: snippet!("too_many_queues"),
+        why: "A value decides.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=d -device virtio-blk-pci,drive=d,queue-size=100",
+                does: &[(ALL, Rejects("must be a power of 2 (max 1024)"))],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M microvm,acpi=off -drive file={dir}/disk.raw,format=raw,if=none,id=d -device virtio-blk-device,drive=d,num-queues=0",
+                does: &[(ALL, Rejects("num-queues property must be larger than 0"))],
+            },
+        ],
+    },
+    Rule {
+        title: "a limit for bursts without a limit, or below it",
+        held: snippet!("burst_without_limit"),
+        why: "The limits may come from data.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=d,bps_max=100",
+                does: &[(ALL, Rejects("bps_max/iops_max require corresponding bps/iops values"))],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=d,iops=1000,iops_max=500",
+                does: &[(ALL, Rejects("bps_max/iops_max cannot be lower than bps/iops"))],
+            },
+        ],
+    },
+    Rule {
+        title: "two disks of one serial number",
+        held: snippet!("two_disks_of_one_serial"),
+        why: "Guests name disks by it: `/dev/disk/by-id` leads to either.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -blockdev file,node-name=d,read-only=on,filename={dir}/disk.raw -device virtio-blk-pci,drive=d,serial=data -device virtio-blk-pci,drive=d,serial=data",
+            does: &[(ALL, Accepts)],
+        }],
+    },
+    Rule {
+        title: "a MAC address that no device can have, or that two have",
+        held: snippet!("two_cards_of_one_mac"),
+        why: "`MacAddress` refuses addresses of groups and other text; that two are the same shows when the VM is built.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -netdev user,id=a -device virtio-net-pci,netdev=a,mac=52:54:00:00:00:01 -netdev user,id=b -device virtio-net-pci,netdev=b,mac=52:54:00:00:00:01",
+                does: &[(ALL, Accepts)],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M pc -netdev user,id=a -device virtio-net-pci,netdev=a,mac=01:00:5e:00:00:01",
+                does: &[(ALL, Accepts)],
+            },
+        ],
+    },
+    Rule {
+        title: "more CPUs than the machine type has",
+        held: snippet!("more_cpus_than_the_machine_has"),
+        why: "The number may come from data.",
+        twins: &[
+            Twin {
+                arch: Aarch64,
+                args: "-M virt,gic-version=2 -cpu cortex-a57 -smp 9",
+                does: &[(ALL, Rejects("exceeds max CPUs supported by machine"))],
+            },
+            Twin { arch: X86_64, args: "-M pc -smp 256", does: &[(ALL, Rejects("Invalid SMP CPUs 256"))] },
+        ],
+    },
+    Rule {
+        title: "more memory than fits below 4 GiB, with `highmem(false)`",
+        held: snippet!("more_memory_than_the_machine_has"),
+        why: "The amount may come from data.",
+        twins: &[Twin {
+            arch: Aarch64,
+            args: "-M virt,highmem=off -cpu cortex-a57 -m 4096M",
+            does: &[("5.2", Accepts), ("7.2 10.0 11.1", Rejects("Addressing limited to 32 bits"))],
+        }],
+    },
+    Rule {
+        title: "a kernel command line that the kernel cuts off",
+        held: snippet!("long_cmdline"),
+        why: "Kernels keep 2047 bytes of it, and on a microvm without ACPI QEMU adds to them.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M microvm,acpi=off -serial stdio -append console=ttyS0\tlong={long}",
+                does: &[(ALL, Loses(Loss::Boot))],
+            },
+            Twin {
+                arch: Aarch64,
+                args: "-M virt -cpu cortex-a57 -serial stdio -append console=ttyAMA0\tlong={long}\troot=/dev/vda",
+                does: &[(ALL, Loses(Loss::Cmdline))],
+            },
+        ],
     },
 ];
