@@ -8,6 +8,9 @@ use memchr::memchr_iter;
 
 use crate::opts::{Context, Id, Noted, OptError, OptWriter, QemuOpts};
 
+/// What adding an argument gives: boxed, for an error is rare and large.
+pub(crate) type Pushed = Result<(), Box<CommandError>>;
+
 /// The longest argument that Linux hands to a program, its NUL included (`MAX_ARG_STRLEN`, `include/uapi/linux/binfmts.h`).
 const MAX_ARG: usize = 128 * 1024;
 
@@ -110,7 +113,7 @@ impl QemuCommand {
     /// ```
     pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> Result<&mut Self, CommandError> {
         let first = self.len();
-        self.push(arg.as_ref().as_bytes())?;
+        self.push(arg.as_ref().as_bytes()).map_err(|error| *error)?;
         self.reject_nul(first)?;
         Ok(self)
     }
@@ -130,7 +133,8 @@ impl QemuCommand {
     /// ```
     pub fn option(&mut self, flag: &'static str, opts: &impl QemuOpts) -> Result<&mut Self, CommandError> {
         let first = self.len();
-        self.push_option(flag, Context::default(), None, &mut |writer| opts.write_opts(writer))?;
+        self.push_option(flag, Context::default(), None, &mut |writer| opts.write_opts(writer))
+            .map_err(|error| *error)?;
         self.reject_nul(first)?;
         Ok(self)
     }
@@ -158,14 +162,14 @@ impl QemuCommand {
     }
 
     /// Adds an argument.
-    pub(crate) fn push(&mut self, arg: &[u8]) -> Result<(), CommandError> {
+    pub(crate) fn push(&mut self, arg: &[u8]) -> Pushed {
         let start = self.arena.len();
         self.arena.extend_from_slice(arg);
         self.end_arg(start)
     }
 
     /// Adds an argument that is put together in place.
-    pub(crate) fn push_parts(&mut self, parts: &[&[u8]]) -> Result<(), CommandError> {
+    pub(crate) fn push_parts(&mut self, parts: &[&[u8]]) -> Pushed {
         let start = self.arena.len();
         for part in parts {
             self.arena.extend_from_slice(part);
@@ -180,7 +184,7 @@ impl QemuCommand {
         context: Context,
         id: Option<&Id>,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
-    ) -> Result<(), CommandError> {
+    ) -> Pushed {
         self.push(flag.as_bytes())?;
         let start = self.arena.len();
         let mut writer = OptWriter::new(&mut self.arena, context, id);
@@ -190,7 +194,7 @@ impl QemuCommand {
                 self.scratch.uniques.extend(unique);
                 self.end_arg(start)
             }
-            Err(source) => Err(CommandError::Option { flag, source }),
+            Err(source) => Err(CommandError::Option { flag, source }.into()),
         };
         if ended.is_err() {
             self.pop();
@@ -200,14 +204,14 @@ impl QemuCommand {
 
     /// Ends the argument that starts at `start`.
     #[inline]
-    fn end_arg(&mut self, start: usize) -> Result<(), CommandError> {
+    fn end_arg(&mut self, start: usize) -> Pushed {
         match u32::try_from(self.arena.len() + 1) {
             Ok(end) if end as usize - start <= MAX_ARG => {
                 self.arena.push(0);
                 self.ends.push(end);
                 Ok(())
             }
-            _ => Err(self.too_long(start)),
+            _ => Err(self.too_long(start).into()),
         }
     }
 

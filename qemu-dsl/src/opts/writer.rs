@@ -142,7 +142,7 @@ pub struct OptWriter<'a> {
     prefixes: [&'static str; MAX_DEPTH],
     depth: usize,
     unique: Option<Noted>,
-    error: Option<OptError>,
+    error: Option<Box<OptError>>,
 }
 
 /// A kind of values that must differ.
@@ -232,7 +232,7 @@ impl<'a> OptWriter<'a> {
 
     /// Records an error. The first one is kept, and the argument is dropped.
     pub fn fail(&mut self, error: OptError) {
-        self.error.get_or_insert(error);
+        self.error.get_or_insert_with(|| Box::new(error));
     }
 
     /// Ends the argument: writes an id that had no head to stand behind, and reports the first error.
@@ -242,7 +242,7 @@ impl<'a> OptWriter<'a> {
             None => Ok(self.unique.take()),
             Some(error) => {
                 self.out.truncate(self.start);
-                Err(error)
+                Err(*error)
             }
         }
     }

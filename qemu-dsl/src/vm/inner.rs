@@ -11,7 +11,7 @@ use super::explain::{Explained, Notes, Reason};
 use crate::QemuCommand;
 use crate::accel::Architecture;
 use crate::backend::{Chardev, ReadOnlyImage};
-use crate::command::CommandError;
+use crate::command::{CommandError, Pushed};
 use crate::device::VirtConsole;
 use crate::kernel::Kernel;
 use crate::opts::{Context, Id, Noted, OptError, OptWriter, QemuOpts as _, Transport, Unique, VmTag};
@@ -36,6 +36,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    const COUNT: usize = Self::Device as usize + 1;
+
     /// How ids of this kind are made, what several of them are called, and the flag that adds one.
     const fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
@@ -80,6 +82,8 @@ pub(crate) struct Inner {
     board: Board,
     mmio_devices: u32,
     singles: [Option<&'static str>; 4],
+    /// The next number for an id of each kind.
+    numbers: [u32; Kind::COUNT],
     stdio_taken: bool,
     /// Whether the memory is a file that VMs start from.
     template: bool,
@@ -105,6 +109,7 @@ impl Inner {
             board,
             mmio_devices: 0,
             singles: [None; 4],
+            numbers: [0; Kind::COUNT],
             stdio_taken: false,
             template: false,
             kernel: false,
@@ -148,9 +153,10 @@ impl Inner {
         self.errors.push(error);
     }
 
-    fn push(&mut self, add: impl FnOnce(&mut QemuCommand) -> Result<(), CommandError>) {
+    #[inline]
+    fn push(&mut self, add: impl FnOnce(&mut QemuCommand) -> Pushed) {
         if let Err(error) = add(&mut self.command) {
-            self.error(error.into());
+            self.error((*error).into());
         }
     }
 
@@ -327,10 +333,15 @@ impl Inner {
                 }
                 id
             }
-            None => (0..=u32::MAX)
-                .map(|number| Id::numbered(prefix, number))
-                .find(|id| !taken(&self.command, id))
-                .unwrap_or_else(|| Id::numbered(prefix, 0)),
+            // From the last number on: the ones before are taken, or somebody's own.
+            None => loop {
+                let number = &mut self.numbers[kind as usize];
+                let id = Id::numbered(prefix, *number);
+                *number += 1;
+                if !taken(&self.command, &id) {
+                    break id;
+                }
+            },
         };
         self.command.scratch.ids.push((space, id));
         id
