@@ -2,9 +2,10 @@
 
 use std::hint::black_box;
 
-use benches::{config, explained, facts, floor, ours, peer, reusing};
+use benches::{config, explained, facts, floor, ours, peer, planned, reusing};
 use criterion::{Criterion, criterion_group, criterion_main};
 use qemu_command_builder::to_command::ToCommand as _;
+use qemu_dsl::sandbox::Planner;
 
 fn build(criterion: &mut Criterion) {
     let (config, facts, peer) = (config(), facts(), peer());
@@ -17,6 +18,13 @@ fn build(criterion: &mut Criterion) {
     group.bench_function("reusing", |b| {
         b.iter(|| {
             command = command.take().map(|command| reusing(command, black_box(&config), black_box(&facts)));
+        });
+    });
+    let mut planner = Planner::new(facts.clone());
+    group.bench_function("planner", |b| b.iter(|| planned(&mut planner, black_box(&config), None)));
+    group.bench_function("planner_reusing", |b| {
+        b.iter(|| {
+            command = command.take().map(|command| planned(&mut planner, black_box(&config), Some(command)));
         });
     });
     group.bench_function("explained", |b| b.iter(|| explained(black_box(&config), black_box(&facts))));

@@ -16,7 +16,7 @@ use std::str::FromStr as _;
 use qemu_command_builder::QemuInstanceForX86_64;
 use qemu_command_builder::to_command::ToCommand as _;
 use qemu_dsl::HostFacts;
-use qemu_dsl::sandbox::{Plan, SandboxConfig, plan, plan_reusing};
+use qemu_dsl::sandbox::{Plan, Planner, SandboxConfig, plan, plan_reusing};
 use qemu_dsl::{QemuCommand, QemuVersion};
 
 /// The configuration that is measured: with a network.
@@ -54,6 +54,16 @@ pub fn reusing(command: QemuCommand, config: &SandboxConfig, facts: &HostFacts) 
     plan_reusing(config, facts, Some(command)).expect("a plan").into_command()
 }
 
+/// The library's command, from a planner that has made one like it.
+///
+/// # Panics
+///
+/// Never: there is a plan.
+#[inline(never)]
+pub fn planned(planner: &mut Planner, config: &SandboxConfig, reuse: Option<QemuCommand>) -> QemuCommand {
+    planner.plan_reusing(config, reuse).expect("a plan").into_command()
+}
+
 /// The library's command, with the reason of each argument.
 ///
 /// # Panics
@@ -88,6 +98,10 @@ pub struct Counts {
     pub fresh: usize,
     /// The library, in the memory of an old command.
     pub reusing: usize,
+    /// A planner that has made a command like it.
+    pub planner: usize,
+    /// The same, in the memory of an old command.
+    pub planner_reusing: usize,
     /// The library, with reasons.
     pub explained: usize,
     /// Another crate.
@@ -103,10 +117,16 @@ pub fn counted() -> Counts {
     let (config, facts, peer) = (config(), facts(), peer());
     let (fresh, command) = alloc::allocations(|| ours(&config, &facts));
     assert_ne!(fresh, 0, "nobody counts");
+    let mut planner = Planner::new(facts.clone());
+    planned(&mut planner, &config, None);
+    let (planned_fresh, planned_command) = alloc::allocations(|| planned(&mut planner, &config, None));
+    assert_eq!(planned_command, command);
     Counts {
         floor: alloc::allocations(|| floor::floor(floor::VM_ID, floor::WORK_DIR, floor::KERNEL_DIR)).0,
         fresh,
         reusing: alloc::allocations(|| reusing(command, &config, &facts)).0,
+        planner: planned_fresh,
+        planner_reusing: alloc::allocations(|| planned(&mut planner, &config, Some(planned_command))).0,
         explained: alloc::allocations(|| explained(&config, &facts)).0,
         peer: alloc::allocations(|| peer.to_command()).0,
     }

@@ -67,6 +67,7 @@ fn building(page: &mut String) {
         .current_dir(tests::root())
         .args(["bench", "--quiet", "--package", "benches", "--bench", "build", "--", "--noplot", "--quiet"])
         .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
         .status()
         .expect("cargo runs");
     assert!(status.success(), "the benches run");
@@ -88,6 +89,8 @@ fn building(page: &mut String) {
         ("floor", "floor", counts.floor),
         ("`sandbox::plan`", "fresh", counts.fresh),
         ("`sandbox::plan_reusing`", "reusing", counts.reusing),
+        ("`Planner::plan`", "planner", counts.planner),
+        ("`Planner::plan_reusing`", "planner_reusing", counts.planner_reusing),
         ("`Plan::explain`", "explained", counts.explained),
         ("qemu-command-builder", "peer", counts.peer),
     ] {

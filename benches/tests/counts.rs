@@ -24,7 +24,7 @@ fn allocations_of_the_sandbox_command() {
     let counts = benches::counted();
     println!("allocations: {counts:?}");
     assert!(counts.fresh <= 6, "{counts:?}");
-    assert_eq!((counts.reusing, counts.floor), (0, 2), "{counts:?}");
+    assert_eq!((counts.reusing, counts.planner_reusing, counts.planner, counts.floor), (0, 0, 2, 2), "{counts:?}");
     assert!(counts.peer > 20 * counts.fresh, "{counts:?}");
 }
 
@@ -46,7 +46,8 @@ fn instructions(what: &str) -> u64 {
 #[test]
 fn instructions_of_the_sandbox_command() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.txt");
-    let found = ["measured_floor", "measured_fresh", "measured_reusing"].map(|what| (what, instructions(what)));
+    let found = ["measured_floor", "measured_fresh", "measured_reusing", "measured_planner"]
+        .map(|what| (what, instructions(what)));
     // Debug builds are another program: they are recorded by themselves.
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     let recorded = std::fs::read_to_string(file).unwrap_or_default();

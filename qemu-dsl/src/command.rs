@@ -79,6 +79,19 @@ impl QemuCommand {
         Self { arena: Vec::with_capacity(4096), ends: Vec::with_capacity(96), scratch }
     }
 
+    /// A command whose arguments are there already: each ended by a NUL, and where each one ends. In the memory of another one,
+    /// if there is one.
+    pub(crate) fn filled(reuse: Option<Self>, fill: impl FnOnce(&mut Vec<u8>, &mut Vec<u32>)) -> Self {
+        let mut command = reuse.unwrap_or_else(|| Self {
+            arena: Vec::with_capacity(4096),
+            ends: Vec::with_capacity(96),
+            scratch: Scratch::default(),
+        });
+        command.clear();
+        fill(&mut command.arena, &mut command.ends);
+        command
+    }
+
     /// Removes all arguments and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.arena.clear();

@@ -6,7 +6,7 @@ use qemu_dsl::accel::Architecture::{Aarch64, X86_64};
 use qemu_dsl::facts::Acceleration::{Hvf, Kvm, Tcg};
 use qemu_dsl::facts::Os::{Linux, Macos};
 use qemu_dsl::kernel::MmioDiscovery;
-use qemu_dsl::sandbox::{ConfigError, ExposedPort, Plan, PlanError, Profile, SandboxConfig, plan};
+use qemu_dsl::sandbox::{ConfigError, ExposedPort, Plan, PlanError, Planner, Profile, SandboxConfig, plan};
 use qemu_dsl::{HostFacts, QemuVersion};
 use tests::parse::{Parsed, parse, values};
 use tests::plans::{bare, configs, hosts};
@@ -380,4 +380,57 @@ fn every_option_of_every_plan_has_a_reason() {
             }
         }
     }
+}
+
+/// A planner's plans are those of `plan`, in whatever order it is asked for them.
+#[test]
+fn a_planner_remembers_and_is_right() {
+    for version in [None, Some(QemuVersion::new(7, 2, 0)), Some(QemuVersion::new(10, 0, 0))] {
+        for facts in hosts(version) {
+            let mut planner = Planner::new(facts.clone());
+            let mut reuse = None;
+            for config in configs(Path::new("/run/vm"), Path::new("/boot")) {
+                for (id, dir) in [
+                    ("a", "/d"),
+                    ("vm-1", "relative/dir/"),
+                    ("Other-name-c1d09", "/work-directory-of-the-sandbox-7f3a"),
+                    ("console", "/run/a,b=c d"),
+                    ("x.y", "nbd:x"),
+                    ("hd0", ""),
+                    ("a", "/"),
+                ] {
+                    let config = config.renamed(id, dir).unwrap();
+                    let expected = plan(&config, &facts).unwrap();
+                    let found = planner.plan_reusing(&config, reuse.take()).unwrap();
+                    assert_eq!(found.command(), expected.command(), "{facts:?} {id} {dir}");
+                    assert_eq!((found.machine(), found.console()), (expected.machine(), expected.console()));
+                    assert_eq!((found.remark(), found.qemu_version()), (expected.remark(), expected.qemu_version()));
+                    reuse = Some(found.into_command());
+                }
+            }
+        }
+    }
+}
+
+/// A configuration with the very words that stand for others in a skeleton.
+#[test]
+fn a_planner_is_not_misled_by_words_that_look_like_its_own() {
+    for word in ["Name-of-the-sandbox-7f3a", "work-directory-of-the-sandbox-7f3a", "Other-name-c1d09"] {
+        let mut planner = Planner::new(ALL);
+        for id in ["a", word] {
+            let config = SandboxConfig::new(id, format!("/run/{word}"), format!("/{word}/boot")).unwrap();
+            let config = config.qemu(format!("/{word}/qemu")).unwrap();
+            assert_eq!(planner.plan(&config).unwrap().command(), plan(&config, &ALL).unwrap().command());
+        }
+    }
+}
+
+#[test]
+fn a_planner_refuses_what_plan_refuses() {
+    let old = HostFacts { qemu_version: Some(QemuVersion::new(5, 2, 0)), ..ALL };
+    let mut planner = Planner::new(old);
+    assert!(planner.plan(&config()).is_ok());
+    let error = planner.plan(&config().allow_network(true)).unwrap_err();
+    assert!(matches!(error, PlanError::NetworkVersion { .. }), "{error}");
+    assert!(planner.plan(&config()).is_ok());
 }

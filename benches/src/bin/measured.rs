@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use benches::{CALLS, config, facts, floor, ours, reusing};
-use qemu_dsl::sandbox::SandboxConfig;
+use benches::{CALLS, config, facts, floor, ours, planned, reusing};
+use qemu_dsl::sandbox::{Planner, SandboxConfig};
 use qemu_dsl::{HostFacts, QemuCommand};
 
 #[inline(never)]
@@ -28,6 +28,14 @@ fn measured_reusing(config: &SandboxConfig, facts: &HostFacts, mut command: Qemu
     black_box(command);
 }
 
+#[inline(never)]
+fn measured_planner(config: &SandboxConfig, planner: &mut Planner, mut command: QemuCommand) {
+    for _ in 0..CALLS {
+        command = planned(planner, black_box(config), Some(command));
+    }
+    black_box(command);
+}
+
 fn main() {
     let (config, facts) = (config(), facts());
     let command = ours(&config, &facts);
@@ -35,6 +43,11 @@ fn main() {
         Some("measured_floor") => measured_floor(),
         Some("measured_fresh") => measured_fresh(&config, &facts),
         Some("measured_reusing") => measured_reusing(&config, &facts, command),
+        Some("measured_planner") => {
+            let mut planner = Planner::new(facts);
+            let command = planned(&mut planner, &config, Some(command));
+            measured_planner(&config, &mut planner, command);
+        }
         other => panic!("measured {other:?}"),
     }
 }

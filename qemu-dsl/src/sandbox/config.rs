@@ -157,6 +157,25 @@ pub struct Paths {
     pub kernel_dir: PathBuf,
 }
 
+impl Paths {
+    fn new(work_dir: PathBuf, kernel_dir: PathBuf) -> Result<Self, ConfigError> {
+        let work_dir = plain(work_dir);
+        without_nul("work directory", &work_dir)?;
+        let [overlay, cmd, event, qmp, gvproxy, console_log] = WORK_FILES.map(|name| work_dir.join(name));
+        for socket in [&cmd, &event, &qmp, &gvproxy] {
+            SocketPath::new(socket)?;
+        }
+        Ok(Self { work_dir, overlay, cmd, event, qmp, gvproxy, console_log, kernel_dir })
+    }
+}
+
+fn without_nul(what: &'static str, path: &Path) -> Result<(), ConfigError> {
+    if path.as_os_str().as_bytes().contains(&0) {
+        return Err(ConfigError::NulInPath { what, path: path.to_string_lossy().into_owned() });
+    }
+    Ok(())
+}
+
 /// What the sandbox is to be. [The module](super) has an example.
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
@@ -194,16 +213,8 @@ impl SandboxConfig {
     ///
     /// A name that is no [`VmId`], and directories that QEMU cannot be given: with a NUL byte, or too long for a socket.
     pub fn new(vm_id: &str, work_dir: impl Into<PathBuf>, kernel_dir: impl Into<PathBuf>) -> Result<Self, ConfigError> {
-        let (work_dir, kernel_dir) = (plain(work_dir.into()), plain(kernel_dir.into()));
-        for (what, path) in [("work directory", &work_dir), ("kernel directory", &kernel_dir)] {
-            if path.as_os_str().as_bytes().contains(&0) {
-                return Err(ConfigError::NulInPath { what, path: path.to_string_lossy().into_owned() });
-            }
-        }
-        let [overlay, cmd, event, qmp, gvproxy, console_log] = WORK_FILES.map(|name| work_dir.join(name));
-        for socket in [&cmd, &event, &qmp, &gvproxy] {
-            SocketPath::new(socket)?;
-        }
+        let kernel_dir = plain(kernel_dir.into());
+        without_nul("kernel directory", &kernel_dir)?;
         let in_kernel_dir = |name: &str| ARCHITECTURES.map(|arch| kernel_dir.join(format!("{name}-{arch}")));
         Ok(Self {
             vm_id: vm_id.parse()?,
@@ -211,7 +222,7 @@ impl SandboxConfig {
             vmlinux: kernel_dir.join("vmlinux-x86_64"),
             has_vmlinux: false,
             initramfs: in_kernel_dir("initramfs"),
-            paths: Paths { work_dir, overlay, cmd, event, qmp, gvproxy, console_log, kernel_dir },
+            paths: Paths::new(work_dir.into(), kernel_dir)?,
             memory: crate::mib!(256),
             allow_network: false,
             expose: Vec::new(),
@@ -221,6 +232,37 @@ impl SandboxConfig {
             kernel_mmio: MmioDiscovery::Unknown,
             profile: Profile::Standard,
         })
+    }
+
+    /// The same sandbox under another name, in another work directory.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// use qemu_dsl::sandbox::SandboxConfig;
+    /// let first = SandboxConfig::new("job-1", "/run/vm-1", "/boot")?.memory(512)?;
+    /// let second = first.renamed("job-2", "/run/vm-2")?;
+    /// assert_eq!(second.paths().qmp, std::path::Path::new("/run/vm-2/qmp.sock"));
+    /// # Ok::<(), qemu_dsl::sandbox::ConfigError>(())
+    /// ```
+    pub fn renamed(&self, vm_id: &str, work_dir: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let paths = Paths::new(work_dir.into(), self.paths.kernel_dir.clone())?;
+        Ok(Self { vm_id: vm_id.parse()?, paths, ..self.clone() })
+    }
+
+    /// Whether they differ in nothing that a plan shows but name and work directory.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.paths.kernel_dir == other.paths.kernel_dir
+            && self.has_vmlinux == other.has_vmlinux
+            && self.memory == other.memory
+            && self.network() == other.network()
+            && self.force_emulation == other.force_emulation
+            && self.user == other.user
+            && self.qemu == other.qemu
+            && self.kernel_mmio == other.kernel_mmio
+            && self.profile == other.profile
     }
 
     /// The memory in MiB: 128 to 2048.

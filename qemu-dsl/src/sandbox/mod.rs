@@ -22,7 +22,9 @@
 
 mod config;
 mod plan;
+mod planner;
 mod reasons;
 
 pub use config::{ConfigError, ExposedPort, NetworkMode, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
 pub use plan::{ConsoleKind, MachineKind, Plan, PlanError, plan, plan_reusing};
+pub use planner::Planner;

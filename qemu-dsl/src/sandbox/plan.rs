@@ -94,6 +94,14 @@ pub(super) struct Choices {
 }
 
 impl Plan {
+    pub(super) fn of(command: QemuCommand, choices: Choices, version: Option<QemuVersion>) -> Self {
+        Self { command, choices, version }
+    }
+
+    pub(super) fn choices(&self) -> Choices {
+        self.choices
+    }
+
     /// The whole command, wrappers included.
     pub fn command(&self) -> &QemuCommand {
         &self.command
@@ -155,7 +163,7 @@ impl Plan {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn explain(config: &SandboxConfig, facts: &HostFacts) -> Result<Explained, PlanError> {
-        Planner::new(config, facts)?.build(None, true).map(|(_, explained)| explained)
+        Planning::new(config, facts)?.build(None, true).map(|(_, explained)| explained)
     }
 }
 
@@ -207,8 +215,8 @@ pub fn plan(config: &SandboxConfig, facts: &HostFacts) -> Result<Plan, PlanError
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan_reusing(config: &SandboxConfig, facts: &HostFacts, reuse: Option<QemuCommand>) -> Result<Plan, PlanError> {
-    let (choices, explained) = Planner::new(config, facts)?.build(reuse, false)?;
-    Ok(Plan { command: explained.command, choices, version: facts.qemu_version })
+    let (choices, explained) = Planning::new(config, facts)?.build(reuse, false)?;
+    Ok(Plan::of(explained.command, choices, facts.qemu_version))
 }
 
 /// The parameters that every guest gets, between `console=` and those that depend on the plan.
@@ -223,7 +231,7 @@ macro_rules! cmdline {
     };
 }
 
-struct Planner<'a> {
+struct Planning<'a> {
     config: &'a SandboxConfig,
     facts: HostFacts,
 }
@@ -232,9 +240,9 @@ type Built = Result<(Choices, Explained), PlanError>;
 
 /// A machine type with what every one of the table gets.
 macro_rules! tuned {
-    ($planner:ident, $machine:expr) => {{
+    ($planning:ident, $machine:expr) => {{
         let machine = $machine.mem_merge(false);
-        match $planner.facts.linux() {
+        match $planning.facts.linux() {
             Some(linux) => machine.without_core_dump(linux),
             None => machine,
         }
@@ -243,38 +251,38 @@ macro_rules! tuned {
 
 /// The rows for `x86_64` with an accelerator of the host: the same for KVM and HVF but for the I/O thread.
 macro_rules! x86_hardware {
-    ($planner:ident, $target:ident, $reuse:ident, $accel:ident, |$vm:ident| $iothread:expr) => {{
-        let memory = $planner.config.memory;
-        match ($planner.config.kernel_mmio, $planner.facts.tsc_deadline()) {
+    ($planning:ident, $target:ident, $reuse:ident, $accel:ident, |$vm:ident| $iothread:expr) => {{
+        let memory = $planning.config.memory;
+        match ($planning.config.kernel_mmio, $planning.facts.tsc_deadline()) {
             (MmioDiscovery::None, _) => {
-                let machine = tuned!($planner, Pc::new());
+                let machine = tuned!($planning, Pc::new());
                 let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
                 let iothread = $iothread;
-                $planner.on_isa_serial($vm, iothread, MachineKind::Pc)
+                $planning.on_isa_serial($vm, iothread, MachineKind::Pc)
             }
             (MmioDiscovery::AcpiOnly, _) => {
-                let machine = tuned!($planner, Microvm::with_acpi().without_isa_serial());
+                let machine = tuned!($planning, Microvm::with_acpi().without_isa_serial());
                 let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
                 let iothread = $iothread;
-                $planner.on_virtconsole($vm, iothread, MachineKind::MicrovmAcpi)
+                $planning.on_virtconsole($vm, iothread, MachineKind::MicrovmAcpi)
             }
             (MmioDiscovery::CommandLine | MmioDiscovery::Unknown, Some(proof)) => {
-                let machine = tuned!($planner, Microvm::new().without_timers(proof).without_isa_serial());
+                let machine = tuned!($planning, Microvm::new().without_timers(proof).without_isa_serial());
                 let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
                 let iothread = $iothread;
-                $planner.on_virtconsole($vm, iothread, MachineKind::Microvm)
+                $planning.on_virtconsole($vm, iothread, MachineKind::Microvm)
             }
             (MmioDiscovery::CommandLine | MmioDiscovery::Unknown, None) => {
-                let machine = tuned!($planner, Microvm::new().without_isa_serial());
+                let machine = tuned!($planning, Microvm::new().without_isa_serial());
                 let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
                 let iothread = $iothread;
-                $planner.on_virtconsole($vm, iothread, MachineKind::Microvm)
+                $planning.on_virtconsole($vm, iothread, MachineKind::Microvm)
             }
         }
     }};
 }
 
-impl<'a> Planner<'a> {
+impl<'a> Planning<'a> {
     fn new(config: &'a SandboxConfig, facts: &HostFacts) -> Result<Self, PlanError> {
         facts.check()?;
         let mut facts = facts.clone();
