@@ -1,6 +1,7 @@
 //! Building the sandbox's command: the library beside a floor and a peer. `scripts/bench` writes the ratios down.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use benches::{config, explained, facts, floor, ours, peer, planned, reusing};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -10,6 +11,7 @@ use qemu_dsl::sandbox::Planner;
 fn build(criterion: &mut Criterion) {
     let (config, facts, peer) = (config(), facts(), peer());
     let mut group = criterion.benchmark_group("build");
+    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
     group.bench_function("floor", |b| {
         b.iter(|| floor::floor(black_box(floor::VM_ID), black_box(floor::WORK_DIR), black_box(floor::KERNEL_DIR)));
     });

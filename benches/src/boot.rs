@@ -122,9 +122,7 @@ pub fn on_x86_64() -> Vec<Candidate> {
         candidate("`-M q35`, QEMU's defaults", guest(), |place| place.by_hand("-M q35 -m 256M -nographic", "pci", "")),
         candidate("virtme-ng 1.35 (q35)", guest(), |place| place.by_hand(VIRTME[0].0, "pci", VIRTME[0].1)),
         standard("**standard profile** (pc)", &[]),
-        standard("the same on q35", &[("pc,", "q35,")]),
-        standard("the same on q35, `vmlinux`", &[("pc,", "q35,"), ("vmlinuz", "vmlinux")]),
-        edited("microvm, `vmlinuz`", guest(), Profile::Fast, &[("vmlinux", "vmlinuz")]),
+        standard("the standard profile's options on q35", &[("pc,", "q35,")]),
         edited("**fast profile** (microvm, `vmlinux`)", guest(), Profile::Fast, &[]),
     ]
 }
@@ -158,7 +156,13 @@ pub fn variations() -> [Vec<Candidate>; 2] {
     [
         vec![
             x86("fast profile", &[]),
-            x86("`vmlinuz` (decompresses itself)", &[("vmlinux", "vmlinuz")]),
+            x86("`vmlinuz`, which decompresses itself", &[("vmlinux", "vmlinuz")]),
+            edited(
+                "q35, ISA serial console, `vmlinux`",
+                (X86_64, minimal_guest_dir()),
+                Profile::Standard,
+                &[("pc,", "q35,"), ("vmlinuz", "vmlinux")],
+            ),
             x86("ISA serial port on", &[("isa-serial=off,", "")]),
             x86("`quiet loglevel=0`", &[("loglevel=7", "quiet loglevel=0")]),
             x86("`tb-size=32`", &[("tb-size=256", "tb-size=32")]),

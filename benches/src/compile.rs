@@ -35,7 +35,7 @@ impl Package {
         let dir = root.join(name);
         std::fs::create_dir_all(dir.join("src")).expect("a directory");
         let manifest = format!(
-            "[package]\nname = \"{name}\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{dependency}\n[profile.release]\nstrip = true\n"
+            "[package]\nname = \"{name}\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{dependency}\n[profile.release]\nstrip = true\ncodegen-units = 1\n"
         );
         std::fs::write(dir.join("Cargo.toml"), manifest).expect("a manifest");
         // The same versions as here: nothing is downloaded.
@@ -87,6 +87,27 @@ impl Package {
         run(cargo(&self.dir, &self.target).args(["build", "--release"]));
         let name = self.dir.file_name().expect("a name");
         std::fs::metadata(self.target.join("release").join(name)).expect("a binary").len() / 1024
+    }
+
+    /// The library's own functions in the release binary, in KiB: those whose names are in its modules, and those of the
+    /// standard library that are compiled for its types.
+    ///
+    /// # Panics
+    ///
+    /// When `nm` (binutils, which Rust links with) does not run.
+    pub fn own_code(&self) -> (u64, u64) {
+        let target = self.dir.join("symbols");
+        run(cargo(&self.dir, &target).args(["build", "--release", "--config", "profile.release.strip=false"]));
+        let name = self.dir.file_name().expect("a name");
+        let symbols =
+            run(Command::new("nm").args(["--print-size", "--demangle"]).arg(target.join("release").join(name)));
+        let size = |line: &str| line.split(' ').nth(1).and_then(|size| u64::from_str_radix(size, 16).ok()).unwrap_or(0);
+        let sum = |is_it: &dyn Fn(&str) -> bool| {
+            let lines = symbols.lines().filter(|line| line.split(' ').nth(2).is_some_and(|kind| "tT".contains(kind)));
+            lines.filter(|line| line.splitn(4, ' ').nth(3).is_some_and(is_it)).map(size).sum::<u64>() / 1024
+        };
+        let own = |name: &str| name.starts_with("qemu_dsl::") || name.starts_with("<qemu_dsl::");
+        (sum(&own), sum(&|name| !own(name) && name.contains("qemu_dsl::")))
     }
 
     /// How many packages it is built of, itself and what only runs at compile time included.

@@ -150,8 +150,8 @@ limit, and leaves no process, socket or directory.
 | SIGTERM to the process group | 2 s at most | `End::Term` |
 | SIGKILL to the process group and all that came of it | | `End::Kill` |
 
-`Ended::processes_left` counts what is alive after that, in the group and among the descendants that were seen. It is looked up, not
-assumed.
+Descendants are looked up before the first step, and go with the program, also those that have left its group. `Ended::processes_left`
+counts what is alive after the last one. It is looked up, not assumed.
 
 ## What ends QEMU with its launcher
 

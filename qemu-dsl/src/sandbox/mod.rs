@@ -10,6 +10,8 @@
 //! | x86_64, TCG | pc | virtio-pci | `ttyS0`, the ISA serial port |
 //! | aarch64 | virt | virtio-mmio | `ttyAMA0`, the PL011 |
 //!
+//! [`Profile::Fast`] boots faster under TCG; [`Planner`] plans faster, for many sandboxes.
+//!
 //! ```
 //! use qemu_dsl::HostFacts;
 //! use qemu_dsl::sandbox::{SandboxConfig, plan};

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
 use super::error::BuildError;
-use super::globals::{MachineMemory, Monitor, MonitorMode, Mux, Name};
+use super::globals::{Monitor, MonitorMode, Mux, Name};
 use super::inner::{Board, Inner, Kind};
 use super::{BuildErrors, Explained, IntoMemory, Reason, Smp, Target};
 use crate::accel::Accelerator;
@@ -106,31 +106,17 @@ where
             transport: machine.transport(),
             mmio_slots: machine.mmio_slots(),
             max_cpus: machine.max_cpus(),
+            max_memory: machine.max_memory(),
             uart: machine.uart(),
             only_for: accelerator.only_for(),
         };
-        let mut inner = Inner::new(target, command, board);
-        if let Some(max) = machine.max_memory()
-            && memory.memory() > max
-        {
-            inner.error(BuildError::TooMuchMemory { mib: memory.memory().mib(), max: max.mib() });
-        }
-        inner.options("-accel", "how guest code runs", None, &mut |w| accelerator.write_opts(w));
-        inner.options("-cpu", "the CPU model that the guest sees", None, &mut |w| cpu.write_opts(w));
-        let template = memory.template().map(|template| (inner.template_memory(), template.object()));
-        inner.options("-machine", "the machine type", None, &mut |writer| {
-            machine.write_opts(writer);
-            MachineMemory { memory_backend: template.as_ref().map(|(id, _)| *id) }.write_opts(writer);
-        });
-        inner.flag("-nodefaults", "no device that was not asked for");
-        inner.flag("-no-user-config", "no configuration file of the host's changes the VM");
-        inner.raw("-m", "the guest's memory", &[Decimal::new(memory.memory().mib()).as_bytes(), b"M"]);
-        if let Some((id, object)) = &template {
-            let why = "the guest's memory is a file";
-            inner.options("-object", why, Some(id), &mut |writer| object.write_opts(writer));
-        }
-        inner.flag("-nographic", "no display");
-        inner.raw("-monitor", "no human monitor: QMP is the only one", &[b"none"]);
+        let inner = Inner::new(target, command, board).start(
+            &|writer| accelerator.write_opts(writer),
+            &|writer| cpu.write_opts(writer),
+            &|writer| machine.write_opts(writer),
+            memory.memory(),
+            memory.template(),
+        );
         Self { inner, types: PhantomData }
     }
 }

@@ -8,13 +8,14 @@ use memchr::memchr_iter;
 use super::Target;
 use super::error::{BuildError, BuildErrors};
 use super::explain::{Explained, Notes, Reason};
-use crate::QemuCommand;
+use super::globals::MachineMemory;
 use crate::accel::Architecture;
-use crate::backend::{Chardev, ReadOnlyImage};
+use crate::backend::{Chardev, ReadOnlyImage, TemplateMemory};
 use crate::command::{CommandError, Pushed};
 use crate::device::VirtConsole;
 use crate::kernel::Kernel;
-use crate::opts::{Context, Id, Noted, OptError, OptWriter, QemuOpts as _, Transport, Unique, VmTag};
+use crate::opts::{Context, Decimal, Id, Noted, OptError, OptWriter, QemuOpts as _, Transport, Unique, VmTag};
+use crate::{Memory, QemuCommand};
 
 /// The longest command line that x86 and arm64 kernels keep; what is behind it is lost, and nobody says so. (`COMMAND_LINE_SIZE`,
 /// arch/*/include/uapi/asm/setup.h: 2048 with NUL)
@@ -70,9 +71,13 @@ pub(crate) struct Board {
     pub(crate) transport: Transport,
     pub(crate) mmio_slots: Option<u32>,
     pub(crate) max_cpus: Option<u32>,
+    pub(crate) max_memory: Option<Memory>,
     pub(crate) uart: Option<&'static str>,
     pub(crate) only_for: Option<Architecture>,
 }
+
+/// Writes the options of one argument.
+pub(crate) type Write<'a> = dyn Fn(&mut OptWriter<'_>) + 'a;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -124,6 +129,39 @@ impl Inner {
         }
         inner.program(target);
         inner
+    }
+
+    /// What every VM starts with.
+    pub(crate) fn start(
+        mut self,
+        accelerator: &Write<'_>,
+        cpu: &Write<'_>,
+        machine: &Write<'_>,
+        memory: Memory,
+        template: Option<&TemplateMemory<'_>>,
+    ) -> Self {
+        if let Some(max) = self.board.max_memory
+            && memory > max
+        {
+            self.error(BuildError::TooMuchMemory { mib: memory.mib(), max: max.mib() });
+        }
+        self.options("-accel", "how guest code runs", None, &mut |writer| accelerator(writer));
+        self.options("-cpu", "the CPU model that the guest sees", None, &mut |writer| cpu(writer));
+        let template = template.map(|template| (self.template_memory(), template.object()));
+        self.options("-machine", "the machine type", None, &mut |writer| {
+            machine(writer);
+            MachineMemory { memory_backend: template.as_ref().map(|(id, _)| *id) }.write_opts(writer);
+        });
+        self.flag("-nodefaults", "no device that was not asked for");
+        self.flag("-no-user-config", "no configuration file of the host's changes the VM");
+        self.raw("-m", "the guest's memory", &[Decimal::new(memory.mib()).as_bytes(), b"M"]);
+        if let Some((id, object)) = &template {
+            let why = "the guest's memory is a file";
+            self.options("-object", why, Some(id), &mut |writer| object.write_opts(writer));
+        }
+        self.flag("-nographic", "no display");
+        self.raw("-monitor", "no human monitor: QMP is the only one", &[b"none"]);
+        self
     }
 
     fn program(&mut self, target: &Target<'_>) {
