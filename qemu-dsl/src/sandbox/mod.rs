@@ -5,9 +5,9 @@
 //!
 //! | host | machine | transport | console |
 //! |---|---|---|---|
-//! | x86_64, KVM, TSC deadline | microvm without PIT, PIC and RTC | virtio-mmio | `hvc0`, a virtconsole |
-//! | x86_64, KVM or HVF, no TSC deadline | microvm | virtio-mmio | `hvc0`, a virtconsole |
-//! | x86_64, TCG | pc | virtio-pci | `ttyS0`, the ISA serial port |
+//! | `x86_64`, KVM, TSC deadline | microvm without PIT, PIC and RTC | virtio-mmio | `hvc0`, a virtconsole |
+//! | `x86_64`, KVM or HVF, no TSC deadline | microvm | virtio-mmio | `hvc0`, a virtconsole |
+//! | `x86_64`, TCG | pc | virtio-pci | `ttyS0`, the ISA serial port |
 //! | aarch64 | virt | virtio-mmio | `ttyAMA0`, the PL011 |
 //!
 //! [`Profile::Fast`] boots faster under TCG; [`Planner`] plans faster, for many sandboxes.
