@@ -22,11 +22,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod choices;
 mod config;
 mod plan;
 mod planner;
 mod reasons;
+mod rows;
 
+pub use choices::{ConsoleKind, MachineKind, PlanError};
 pub use config::{ConfigError, ExposedPort, NetworkMode, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
-pub use plan::{ConsoleKind, MachineKind, Plan, PlanError, plan, plan_reusing};
+pub use plan::{Plan, plan, plan_reusing};
 pub use planner::Planner;

@@ -4,8 +4,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use memchr::memmem;
 
+use super::choices::{Choices, PlanError};
 use super::config::SandboxConfig;
-use super::plan::{Choices, Plan, PlanError, plan_reusing};
+use super::plan::{Plan, plan_reusing};
 use crate::facts::HostFacts;
 use crate::{QemuCommand, QemuVersion};
 

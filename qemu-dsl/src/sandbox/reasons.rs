@@ -1,7 +1,7 @@
 //! The reasons of the sandbox's options, in the words of the people who read `--explain`.
 
+use super::choices::{Choices, MachineKind};
 use super::config::{NetworkMode, SandboxConfig};
-use super::plan::{Choices, MachineKind};
 use crate::QemuVersion;
 use crate::facts::{Acceleration, HostFacts};
 use crate::vm::Reason;
