@@ -41,7 +41,7 @@ pub fn floor(vm_id: &str, work_dir: &str, kernel_dir: &str) -> Floor {
         "-sandbox"; "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
         "-kernel"; kernel_dir "/vmlinuz-x86_64";
         "-initrd"; kernel_dir "/initramfs-x86_64";
-        "-drive"; "file=" work_dir "/overlay.qcow2,format=qcow2,if=none,cache=unsafe,aio=io_uring,discard=unmap,detect-zeroes=unmap,werror=report,rerror=report,copy-on-read=off,bps=52428800,bps_max=104857600,iops=1000,iops_max=2000,file.locking=off,id=hd0";
+        "-drive"; "file=" work_dir "/overlay.qcow2,format=qcow2,if=none,id=hd0,cache=unsafe,aio=io_uring,discard=unmap,detect-zeroes=unmap,werror=report,rerror=report,copy-on-read=off,bps=52428800,bps_max=104857600,iops=1000,iops_max=2000,file.locking=off";
         "-device"; "virtio-blk-device,drive=hd0,iothread=iothread0-" vm_id ",num-queues=1,queue-size=128";
         "-chardev"; "socket,id=cmd0,path=" work_dir "/cmd.sock,server=on,wait=off";
         "-chardev"; "socket,id=event0,path=" work_dir "/event.sock,server=on,wait=off";

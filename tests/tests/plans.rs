@@ -139,9 +139,9 @@ fn what_every_plan_has() {
         assert_eq!(
             drive,
             format!(
-                "file=/run/vm/overlay.qcow2,format=qcow2,if=none,cache=unsafe,aio={aio},discard=unmap,detect-zeroes=unmap,\
+                "file=/run/vm/overlay.qcow2,format=qcow2,if=none,id=hd0,cache=unsafe,aio={aio},discard=unmap,detect-zeroes=unmap,\
                  werror=report,rerror=report,copy-on-read=off,bps=52428800,bps_max=104857600,iops=1000,iops_max=2000,\
-                 file.locking=off,id=hd0"
+                 file.locking=off"
             )
         );
         let seccomp = values(&argv, "-sandbox");

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::accel::IoUring;
-use crate::opts::{Handle as _, Id, OptType, OptValue, QemuOpts, ValueWriter, handle};
+use crate::opts::{Handle as _, Id, Key, OptField, OptType, OptValue, OptWriter, QemuOpts, ValueWriter, handle};
 use crate::setters::setters;
 
 handle! {
@@ -34,7 +34,7 @@ pub struct Drive<'a> {
     format: Format,
     /// The interface: always `none`, the device is added by itself.
     #[qemu(rename = "if")]
-    interface: Interface,
+    interface: NoInterface,
     /// Which caches stand between guest and disk.
     cache: Option<CacheOfAio>,
     /// How the host does the I/O.
@@ -72,7 +72,7 @@ impl<'a> Drive<'a> {
         Self {
             file: ImagePath(file.as_ref()),
             format,
-            interface: Interface::None,
+            interface: NoInterface,
             cache: None,
             aio: None,
             discard: None,
@@ -253,10 +253,17 @@ fn file_name(path: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-#[derive(QemuOpts, Debug, Clone, Copy)]
-#[qemu(value)]
-enum Interface {
-    None,
+/// `if=none`, and behind it the drive's id, where people look for it.
+#[derive(Debug, Clone, Copy)]
+struct NoInterface;
+
+impl OptField for NoInterface {
+    const TYPE: OptType = OptType::OneOf(&["none"]);
+
+    fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
+        writer.option(key, "none");
+        writer.id();
+    }
 }
 
 /// The format of a disk image. [`Drive`] has an example.
@@ -314,7 +321,7 @@ struct CacheOfAio {
 }
 
 impl OptValue for CacheOfAio {
-    const TYPE: OptType = Cache::TYPE;
+    const TYPE: OptType = <Cache as OptValue>::TYPE;
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
         if self.native && !matches!(self.cache, Cache::None | Cache::Directsync) {

@@ -177,7 +177,7 @@ impl<'a> OptWriter<'a> {
             return self.fail(OptError::HeadNotFirst { head });
         }
         self.out.extend_from_slice(head.as_bytes());
-        self.write_id();
+        self.id();
     }
 
     /// Writes the head of a virtio device: `base` with the suffix of the context's transport.
@@ -188,7 +188,7 @@ impl<'a> OptWriter<'a> {
         self.out.extend_from_slice(base.as_bytes());
         self.out.push(b'-');
         self.out.extend_from_slice(self.context.transport.suffix().as_bytes());
-        self.write_id();
+        self.id();
     }
 
     /// Writes `key=value`, or nothing for [`None`].
@@ -237,7 +237,7 @@ impl<'a> OptWriter<'a> {
 
     /// Ends the argument: writes an id that had no head to stand behind, and reports the first error.
     pub(crate) fn finish(&mut self) -> Result<Option<Noted>, OptError> {
-        self.write_id();
+        self.id();
         match self.error.take() {
             None => Ok(self.unique.take()),
             Some(error) => {
@@ -247,7 +247,9 @@ impl<'a> OptWriter<'a> {
         }
     }
 
-    fn write_id(&mut self) {
+    /// Writes the id that the VM's builder gives, if there is one and it is not there already. Without this it stands behind the
+    /// head, or at the end where there is no head.
+    pub fn id(&mut self) {
         if let Some(id) = self.id.take() {
             self.separate();
             self.out.extend_from_slice(b"id=");
