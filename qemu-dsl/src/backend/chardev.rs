@@ -40,7 +40,8 @@ pub trait ChardevBackend: QemuOpts {
     const TAKES_STDIO: bool = false;
 }
 
-/// The path of a Unix socket: at most 107 bytes, the limit of the kernel. (`UNIX_PATH_MAX`, `include/uapi/linux/un.h`)
+/// The path of a Unix socket: at most 107 bytes, the limit of Linux, or 103, that of macOS. (`UNIX_PATH_MAX`,
+/// `include/uapi/linux/un.h`; `man 4 unix` of macOS)
 ///
 /// ```
 /// use qemu_dsl::backend::SocketPath;
@@ -53,7 +54,7 @@ pub struct SocketPath<'a>(&'a Path);
 
 impl<'a> SocketPath<'a> {
     /// The most bytes that the path of a Unix socket can have.
-    pub const MAX: usize = 107;
+    pub const MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 
     /// Checks the path.
     ///
@@ -113,8 +114,11 @@ pub enum SocketPathError {
     /// An empty path.
     #[error("the path of a socket cannot be empty")]
     Empty,
-    /// More than 107 bytes.
-    #[error("the socket path `{path}` has {len} bytes, and the kernel allows 107: use a shorter directory")]
+    /// More than [`SocketPath::MAX`] bytes.
+    #[error(
+        "the socket path `{path}` has {len} bytes, and the kernel allows {}: use a shorter directory",
+        SocketPath::MAX
+    )]
     TooLong {
         /// The path.
         path: String,

@@ -14,11 +14,14 @@
 
 mod basis;
 mod cache;
+#[cfg(target_os = "linux")]
 mod kvm;
+#[cfg(target_os = "linux")]
 mod payload;
 mod process;
 mod qemu;
 mod questions;
+#[cfg(target_os = "linux")]
 mod sys;
 
 use std::ffi::{OsStr, OsString};
@@ -29,6 +32,7 @@ use std::time::Duration;
 
 use basis::Basis;
 pub use cache::cache_dir;
+#[cfg(target_os = "linux")]
 pub use kvm::run_test_guest;
 pub use qemu::{QemuInfo, QemuProbeError};
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Read as _;
 
 use super::process::Failure;
-use super::{LIMIT, ProbeError, QemuInfo, QemuProbeError, Verdict, kvm, process, sys};
+use super::{LIMIT, ProbeError, QemuInfo, QemuProbeError, Verdict, process};
 use crate::accel::Architecture;
 use crate::facts::{Acceleration, Os};
 
@@ -28,10 +28,18 @@ pub(super) fn arch() -> Result<Architecture, ProbeError> {
 pub(super) fn acceleration(os: Os, arch: Architecture, qemu: &OsStr, forced: bool) -> (Acceleration, Verdict, bool) {
     let (accel, (verdict, certain)) = match os {
         _ if forced => return (Acceleration::Tcg, Verdict::no("acceleration", "emulation was asked for"), true),
-        Os::Linux => (Acceleration::Kvm, kvm::prove(qemu, arch)),
+        Os::Linux => (Acceleration::Kvm, kvm(qemu, arch)),
         Os::Macos => (Acceleration::Hvf, hvf()),
     };
     (if verdict.yes { accel } else { Acceleration::Tcg }, verdict, certain)
+}
+
+#[cfg(target_os = "linux")]
+use super::kvm::prove as kvm;
+
+#[cfg(not(target_os = "linux"))]
+fn kvm(_: &OsStr, _: Architecture) -> (Verdict, bool) {
+    (Verdict::no("kvm", "only Linux has it"), true)
 }
 
 /// What the binary says about its accelerators: a more useful reason than what starting it without one gives.
@@ -107,7 +115,8 @@ pub(super) fn io_uring(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verd
         }
         _ => {}
     }
-    if let Err(error) = sys::io_uring_exists() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = super::sys::io_uring_exists() {
         return Verdict::no(QUESTION, format!("the system call io_uring_setup says: {error}"));
     }
     match info {

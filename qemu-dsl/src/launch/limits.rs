@@ -7,11 +7,15 @@ use super::error::LaunchError;
 /// What a small QEMU opens, with this process's own descriptors of it.
 const FILES: u64 = 64;
 /// Its threads and this process's, and the processes of wrappers.
+#[cfg(target_os = "linux")]
 const PROCESSES: u64 = 32;
 
 pub(super) fn check() -> Result<(), LaunchError> {
-    let limits =
-        [(Resource::RLIMIT_NOFILE, "open files", FILES, "-n"), (Resource::RLIMIT_NPROC, "processes", PROCESSES, "-u")];
+    let limits = [
+        (Resource::RLIMIT_NOFILE, "open files", FILES, "-n"),
+        #[cfg(target_os = "linux")]
+        (Resource::RLIMIT_NPROC, "processes", PROCESSES, "-u"),
+    ];
     for (resource, what, needed, flag) in limits {
         // A limit that cannot be read is not known to be too low.
         if let Ok((limit, _)) = getrlimit(resource)

@@ -41,6 +41,7 @@ mod relay;
 mod spawn;
 mod watch;
 mod workdir;
+mod zombie;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::family::{self, Process};
@@ -152,8 +152,7 @@ fn run(program: Program, state: &State, sender: &mpsc::SyncSender<io::Result<Sta
     let _ = sender.send(started);
     let Some(pid) = pid else { return };
     // Waits without reaping, so that the process id stays the program's until the status is known to everyone.
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-    while waitid(Id::Pid(pid), flags) == Err(nix::errno::Errno::EINTR) {}
+    super::zombie::wait_for_end(pid);
     let mut status = state.lock();
     // What the program started and left in its group ends with it.
     let _ = killpg(pid, Signal::SIGKILL);
