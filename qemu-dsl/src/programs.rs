@@ -12,8 +12,10 @@ pub(crate) fn find(program: &OsStr) -> Option<PathBuf> {
     if program.as_bytes().contains(&b'/') {
         return std::path::absolute(program).ok();
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_program(path))
+    // Without it, as `execvp` does. (`man 3 exec`, `confstr(_CS_PATH)`)
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_program(path))?;
+    std::path::absolute(found).ok()
 }
 
 /// Whether this is a file that this user may execute.
