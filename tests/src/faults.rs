@@ -157,7 +157,7 @@ counts what is alive after the last one. It is looked up, not assumed.
 
 | tie | covers | since |
 |---|---|---|
-| `PR_SET_PDEATHSIG`, set between fork and exec | the launching process dies, in whatever way; the *thread* that launched may end | Linux |
+| `PR_SET_PDEATHSIG`, which the child sets before it executes QEMU | the launching process dies, in whatever way; the *thread* that launched may end | Linux |
 | `unshare --kill-child` | the same, through a wrapper; a process namespace ends with its first process | util-linux 2.32 |
 | `-run-with exit-with-parent=on` (`Launch::exit_with_parent`) | the same, behind wrappers that change the user, for which the kernel clears the first tie | QEMU 10.2 |
 | `Machine`'s `Drop` | a panic, an early return | |
