@@ -42,6 +42,8 @@ extern crate self as qemu_dsl;
 
 mod command;
 #[cfg(feature = "host")]
+mod connect;
+#[cfg(feature = "host")]
 mod programs;
 mod setters;
 #[cfg(feature = "host")]

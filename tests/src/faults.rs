@@ -51,6 +51,8 @@ pub const FAULTS: &[Fault] = &[
     fault(By::StandIn, "hang-before-sockets", "QEMU hangs before it listens", "Timeout at the deadline", 20),
     fault(By::StandIn, "hang-after-sockets", "QEMU listens and never accepts", "QMP timeout at the deadline", 20),
     fault(By::StandIn, "silent", "QEMU accepts and sends no greeting", "QMP timeout at the deadline", 20),
+    fault(By::StandIn, "stuck-in-accept", "QEMU 5.2 and 7.2 wait for another client", "ended by QMP quit", 10),
+    fault(By::StandIn, "first-command-lost", "QEMU 5.2 loses the first command", "ended by QMP quit", 5),
     fault(By::StandIn, "close-at-greeting", "QEMU closes QMP instead of a greeting", "QMP closed", 30),
     fault(By::StandIn, "garbage", "QEMU's greeting is garbage", "QMP malformed", 30),
     fault(By::StandIn, "close-mid-reply", "QEMU closes QMP in the middle of a reply", "QMP closed", 30),

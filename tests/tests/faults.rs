@@ -2,13 +2,13 @@
 //! time. `docs/reliability.md` lists the faults.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, SFlag, mknod};
 use nix::unistd::Pid;
 use qemu_dsl::QemuCommand;
 use qemu_dsl::accel::Architecture;
@@ -77,7 +77,8 @@ impl Try<'_> {
         let command = self.command(&socket);
         let _stranger = (self.fault.name == "stranger").then(|| Stranger::listen(&socket));
         if self.fault.name == "stale-socket" {
-            drop(UnixListener::bind(&socket).unwrap());
+            // Not by a listener of this process: what other threads launch has a copy of it until it executes its program.
+            mknod(&socket, SFlag::S_IFSOCK, Mode::S_IRUSR | Mode::S_IWUSR, 0).unwrap();
         }
         let mut launch = Launch::new(&command);
         if self.fault.name == "console-log-full" {

@@ -85,6 +85,7 @@ fn a_passed_socket_is_there_before_qemu_is() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("qmp.sock");
         let listener = UnixListener::bind(&socket).unwrap();
+        listener.set_nonblocking(true).unwrap();
         let early = UnixStream::connect(&socket).unwrap();
         let binary = qemu.binary(Architecture::X86_64);
         let target = Target::default().binary(&binary).version(qemu.version);

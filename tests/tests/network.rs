@@ -34,9 +34,15 @@ fn serve(text: &'static str) -> u16 {
     port
 }
 
-/// A port that nobody has at the moment.
+/// A port that nobody has at the moment, and that the kernel gives to no connection. It is not found by listening: what other
+/// tests launch would have a copy of the listener until it executes its program.
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    loop {
+        let port = fastrand::u16(20_000..30_000);
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            return port;
+        }
+    }
 }
 
 /// What an HTTP server of the host answers; [`None`] when nobody does.

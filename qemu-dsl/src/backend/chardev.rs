@@ -170,6 +170,8 @@ impl ChardevBackend for Socket<'_> {}
 /// A Unix socket that this process listens on already, and passes on to QEMU: clients can connect before QEMU is there, and
 /// nobody else can take the path. (QEMU documentation, "Invocation", `-chardev socket,fd=`)
 ///
+/// Make the listener non-blocking: a QEMU before 10.0 can otherwise wait for ever for a second client of its QMP.
+///
 /// ```
 /// use std::os::unix::net::UnixListener;
 /// use qemu_dsl::backend::PassedSocket;
@@ -179,6 +181,7 @@ impl ChardevBackend for Socket<'_> {}
 /// # std::fs::create_dir_all(&dir)?;
 /// # let path = dir.join("qmp.sock");
 /// let listener = UnixListener::bind(&path)?;
+/// listener.set_nonblocking(true)?;
 /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
 /// let chardev = vm.chardev(PassedSocket::new(&listener));
 /// vm.qmp_on(chardev);

@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use super::output::Output;
 use super::relay::Relay;
 use super::spawn::Program;
 use super::watch::Watch;
+use crate::connect::connect;
 use crate::sandbox::{ExposedPort, NetworkMode, SandboxConfig};
 use crate::status::ended_with;
 use crate::{CommandError, QemuCommand};
@@ -155,7 +155,7 @@ impl Gvproxy {
     /// One request to gvproxy's control socket: HTTP without anything that needs a library.
     fn post(&self, path: &str, body: &str) -> Result<(), String> {
         let asked = || -> io::Result<String> {
-            let mut stream = UnixStream::connect(&self.control)?;
+            let mut stream = connect(&self.control, LIMIT)?;
             stream.set_read_timeout(Some(LIMIT))?;
             stream.set_write_timeout(Some(LIMIT))?;
             let length = body.len();

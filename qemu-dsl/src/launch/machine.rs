@@ -10,6 +10,7 @@ use super::agent::{Agent, AgentError};
 use super::error::{LaunchError, complained_about};
 use super::output::Output;
 use super::watch::{self, Watch};
+use crate::connect::connect;
 use crate::qmp::{Qmp, QmpError};
 use crate::status::ended_with;
 
@@ -176,9 +177,9 @@ impl Machine {
     pub fn connect(&self, path: impl AsRef<Path>, deadline: Instant) -> Result<UnixStream, LaunchError> {
         let path = path.as_ref();
         loop {
-            match UnixStream::connect(path) {
+            match connect(path, deadline.saturating_duration_since(Instant::now())) {
                 Ok(stream) => return self.checked(stream, path),
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+                Err(error) if is_not_yet(&error) => {}
                 Err(source) => return Err(LaunchError::Socket { path: path.display().to_string(), source }),
             }
             if let Some(status) = self.wait((Instant::now() + CONNECT_PAUSE).min(deadline)) {
@@ -240,17 +241,15 @@ impl Machine {
     ///
     /// As [`connect`](Self::connect), and what QMP itself finds.
     pub fn qmp(&self, path: impl AsRef<Path>, deadline: Instant) -> Result<Qmp, LaunchError> {
-        let stream = self.connect(path, deadline)?;
-        let output = stream.try_clone().map_err(QmpError::from)?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        match Qmp::over(stream.into(), output.into(), left) {
-            Ok(qmp) => Ok(qmp),
+        let path = path.as_ref();
+        Qmp::over_socket(path, deadline, || self.connect(path, deadline)).map_err(|error| match error {
             // A QEMU that fails after it made its sockets closes them: the reason is its end.
-            Err(error) => match self.wait(Instant::now() + END_PAUSE) {
-                Some(status) => Err(self.exited(status)),
-                None => Err(error.into()),
+            LaunchError::Qmp(_) => match self.wait(Instant::now() + END_PAUSE) {
+                Some(status) => self.exited(status),
+                None => error,
             },
-        }
+            other => other,
+        })
     }
 
     /// The error for a QEMU that has ended.
@@ -321,4 +320,9 @@ impl Machine {
         }
         (End::Kill, self.watch.kill())
     }
+}
+
+/// Whether a connection failed because nobody listens yet, or too many clients wait.
+fn is_not_yet(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock)
 }

@@ -13,6 +13,7 @@
 //! ```
 
 mod lines;
+mod stall;
 mod typed;
 
 use std::collections::VecDeque;
@@ -25,7 +26,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::QemuVersion;
+use crate::connect::connect;
 pub(crate) use lines::{Lines, ReadLine};
+use stall::Stall;
 pub use typed::{BlockInfo, ChardevInfo, Events, RunState};
 
 /// The longest message that is taken from QEMU. `query-qmp-schema`, the longest usual one, has 0.2 MB.
@@ -38,6 +41,8 @@ pub struct Qmp {
     version: QemuVersion,
     next_id: u64,
     events: VecDeque<Event>,
+    /// Until the first reply, over a socket that QEMU listens on.
+    stall: Option<Stall>,
 }
 
 /// Something that QEMU said by itself.
@@ -113,10 +118,36 @@ impl Qmp {
     /// [`QmpError`]: nobody listens, or what answers within `limit` is not QMP.
     pub fn connect(path: impl AsRef<Path>, limit: Duration) -> Result<Self, QmpError> {
         let path = path.as_ref();
-        let stream = UnixStream::connect(path)
-            .map_err(|source| QmpError::Connect { path: path.display().to_string(), source })?;
-        let output = stream.try_clone()?;
-        Self::over(stream.into(), output.into(), limit)
+        let deadline = Instant::now() + limit;
+        Self::over_socket(path, deadline, || {
+            connect(path, left(deadline))
+                .map_err(|source| QmpError::Connect { path: path.display().to_string(), source })
+        })
+    }
+
+    /// Starts a session over connections to a socket that QEMU listens on: one, and another if QEMU does not answer the first.
+    pub(crate) fn over_socket<E: From<QmpError>>(
+        path: &Path,
+        deadline: Instant,
+        connect: impl Fn() -> Result<UnixStream, E>,
+    ) -> Result<Self, E> {
+        let greeted = || -> Result<Self, E> {
+            let stream = connect()?;
+            let output = stream.try_clone().map_err(QmpError::from)?;
+            Ok(Self::greeted(stream.into(), output.into(), left(deadline))?)
+        };
+        let mut qmp = greeted()?;
+        let stall = Stall::of(path, deadline);
+        let lost = stall.lost();
+        qmp.stall = Some(stall);
+        match qmp.agree(left(lost)) {
+            Err(QmpError::Timeout { .. }) if Instant::now() < deadline => {}
+            agreed => return Ok(agreed.map(|()| qmp)?),
+        }
+        drop(qmp);
+        let mut qmp = greeted()?;
+        qmp.agree(left(deadline))?;
+        Ok(qmp)
     }
 
     /// Starts a session over a pair of file descriptors, such as the pipes of `-qmp stdio`.
@@ -135,8 +166,17 @@ impl Qmp {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn over(input: OwnedFd, output: OwnedFd, limit: Duration) -> Result<Self, QmpError> {
+        let deadline = Instant::now() + limit;
+        let mut qmp = Self::greeted(input, output, limit)?;
+        qmp.agree(left(deadline))?;
+        Ok(qmp)
+    }
+
+    /// A session whose greeting has come.
+    fn greeted(input: OwnedFd, output: OwnedFd, limit: Duration) -> Result<Self, QmpError> {
         let lines = Lines::new(input, output, MAX_LINE)?;
-        let mut qmp = Self { lines, version: QemuVersion::new(0, 0, 0), next_id: 0, events: VecDeque::new() };
+        let mut qmp =
+            Self { lines, version: QemuVersion::new(0, 0, 0), next_id: 0, events: VecDeque::new(), stall: None };
         let deadline = Instant::now() + limit;
         let mut greeting = qmp.message(deadline, "greeting", limit)?;
         // A client that is early gets events before the greeting.
@@ -145,8 +185,14 @@ impl Qmp {
             greeting = qmp.message(deadline, "greeting", limit)?;
         }
         qmp.version = version(&greeting).ok_or_else(|| malformed(greeting.to_string().as_bytes()))?;
-        qmp.execute("qmp_capabilities", None, limit)?;
         Ok(qmp)
+    }
+
+    /// Ends the greeting: from here on, QEMU takes commands.
+    fn agree(&mut self, limit: Duration) -> Result<(), QmpError> {
+        self.execute("qmp_capabilities", None, limit)?;
+        self.stall = None;
+        Ok(())
     }
 
     /// The version in the greeting.
@@ -259,15 +305,25 @@ impl Qmp {
 
     fn message(&mut self, deadline: Instant, command: &str, limit: Duration) -> Result<Value, QmpError> {
         loop {
-            match self.lines.read(deadline)? {
+            let until = self.stall.as_ref().map_or(deadline, |stall| stall.suspected().min(deadline));
+            match self.lines.read(until)? {
                 ReadLine::Line(line) if line.iter().all(u8::is_ascii_whitespace) => {}
                 ReadLine::Line(line) => return serde_json::from_slice(&line).map_err(|_| malformed(&line)),
+                ReadLine::Timeout if Instant::now() < deadline => {
+                    if let Some(stall) = self.stall.take() {
+                        stall.end();
+                    }
+                }
                 ReadLine::Timeout => return Err(QmpError::Timeout { command: command.to_owned(), limit }),
                 ReadLine::Closed => return Err(QmpError::Closed),
                 ReadLine::TooLong => return Err(QmpError::TooLong),
             }
         }
     }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 fn malformed(line: &[u8]) -> QmpError {

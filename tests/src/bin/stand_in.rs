@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, ExitCode, exit};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const GREETING: &str =
     r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 10}, "package": ""}, "capabilities": []}}"#;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         hang();
     }
     for client in listener.incoming().map_while(Result::ok) {
-        if serve(fault, client) {
+        if serve(fault, client, &listener) {
             let _ = std::fs::remove_file(socket);
             return ExitCode::SUCCESS;
         }
@@ -61,8 +62,11 @@ fn ignore_sigterm() {
     signals.thread_block().expect("a signal can be blocked");
 }
 
+/// Whether the fault has happened.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 /// Speaks QMP; whether the client told it to quit.
-fn serve(fault: &str, mut client: UnixStream) -> bool {
+fn serve(fault: &str, mut client: UnixStream, listener: &UnixListener) -> bool {
     match fault {
         "garbage" => {
             let _ = client.write_all(b"\x00\xffgarbage{{{\n");
@@ -73,8 +77,15 @@ fn serve(fault: &str, mut client: UnixStream) -> bool {
         _ => {}
     }
     let _ = writeln!(client, "{GREETING}");
+    if fault == "stuck-in-accept" {
+        drop(listener.accept().expect("another client"));
+    }
     let lines = BufReader::new(client.try_clone().expect("a clone")).lines();
-    for line in lines.map_while(Result::ok) {
+    let mut lines = lines.map_while(Result::ok);
+    if fault == "first-command-lost" && !LOST.swap(true, Ordering::Relaxed) {
+        lines.by_ref().for_each(drop);
+    }
+    for line in lines {
         let message: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         let (command, id) = (message["execute"].as_str().unwrap_or_default(), &message["id"]);
         let reply = match (fault, command) {

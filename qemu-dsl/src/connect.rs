@@ -1,0 +1,71 @@
+//! Connecting to Unix sockets within a limit.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_to, setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike as _};
+
+/// Connects to a Unix socket. Where as many clients wait as the listener has room for (QEMU's has room for two),
+/// [`UnixStream::connect`] waits for ever; this fails with [`ErrorKind::WouldBlock`] after `limit`. (Linux: `man 7 socket`,
+/// `SO_SNDTIMEO`; macOS refuses at once)
+pub(crate) fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
+    #[cfg(target_os = "linux")]
+    let flags = SockFlag::SOCK_CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SockFlag::empty();
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    #[cfg(not(target_os = "linux"))]
+    nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    let address = UnixAddr::new(path)?;
+    let deadline = Instant::now() + limit;
+    loop {
+        // Nothing would be no limit.
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let left = TimeVal::milliseconds(i64::try_from(left.as_millis()).unwrap_or(i64::MAX));
+        setsockopt(&socket, sockopt::SendTimeout, &left)?;
+        match connect_to(std::os::fd::AsRawFd::as_raw_fd(&socket), &address).map_err(io::Error::from) {
+            Err(error) if error.kind() == ErrorKind::Interrupted && Instant::now() < deadline => {}
+            Err(error) => return Err(error),
+            Ok(()) => break,
+        }
+    }
+    let stream = UnixStream::from(socket);
+    stream.set_write_timeout(None)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{Backlog, bind, listen};
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_an_error_in_time() {
+        let dir = std::env::temp_dir().join(format!("qemu-dsl-connect-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("s");
+        let soon = Duration::from_millis(20);
+        assert_eq!(connect(&path, soon).unwrap_err().kind(), ErrorKind::NotFound);
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &UnixAddr::new(&path).unwrap()).unwrap();
+        assert_eq!(connect(&path, soon).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        listen(&listener, Backlog::new(1).unwrap()).unwrap();
+        let mut clients = Vec::new();
+        let full = loop {
+            match connect(&path, soon) {
+                Ok(client) => clients.push(client),
+                Err(error) => break error,
+            }
+            assert!(clients.len() < 100, "nobody accepts");
+        };
+        assert!(matches!(full.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused), "{full}");
+        assert_eq!(clients[0].write_timeout().unwrap(), None);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
