@@ -79,6 +79,24 @@ fn the_power_button_is_pressed_and_a_guest_that_does_not_care_is_ended() {
     assert_eq!(machine.end(Some(qmp)).how, End::Quit);
 }
 
+/// QEMU has its client, and room for two more; connecting by itself would wait for ever.
+#[test]
+fn clients_of_a_busy_socket_wait_until_their_deadline() {
+    let dir = tempfile::tempdir().unwrap();
+    let (machine, qmp) = stopped(&qemus()[0], dir.path());
+    let socket = dir.path().join("qmp.sock");
+    let mut waiting = Vec::new();
+    let error = loop {
+        match machine.connect(&socket, Instant::now() + Duration::from_millis(100)) {
+            Ok(stream) => waiting.push(stream),
+            Err(error) => break error,
+        }
+        assert!(waiting.len() < 100, "QEMU has no room for so many");
+    };
+    assert!(matches!(error, LaunchError::Timeout { .. }), "{error}");
+    assert_eq!(machine.end(Some(qmp)).how, End::Quit, "the first client is served all the same");
+}
+
 #[test]
 fn a_passed_socket_is_there_before_qemu_is() {
     for qemu in qemus() {
