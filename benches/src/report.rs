@@ -152,7 +152,7 @@ fn booting(page: &mut String) {
     }
     let [x86_64, aarch64] = boot::variations();
     page.push_str(
-        "\n### What matters\n\nOne thing changed at a time; three rounds, so that differences below a fifth say nothing. `never`: not within 20 s.\n",
+        "\n### What matters\n\nOne thing changed at a time; three rounds, so that differences below a third say nothing. `never`: not within 20 s.\n",
     );
     for (title, candidates) in [("x86_64", x86_64), ("aarch64", aarch64)] {
         progress(&format!("booting {title} with one thing changed"));
