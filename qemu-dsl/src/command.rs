@@ -74,19 +74,22 @@ impl QemuCommand {
 
     /// An empty command with room for a usual VM.
     pub(crate) fn with_room() -> Self {
-        let scratch =
-            Scratch { ids: Vec::with_capacity(12), cmdline: Vec::with_capacity(512), uniques: Vec::with_capacity(4) };
+        Self::beside(Scratch {
+            ids: Vec::with_capacity(12),
+            cmdline: Vec::with_capacity(512),
+            uniques: Vec::with_capacity(4),
+        })
+    }
+
+    /// The same with this memory of the builder's.
+    fn beside(scratch: Scratch) -> Self {
         Self { arena: Vec::with_capacity(4096), ends: Vec::with_capacity(96), scratch }
     }
 
     /// A command whose arguments are there already: each ended by a NUL, and where each one ends. In the memory of another one,
     /// if there is one.
     pub(crate) fn filled(reuse: Option<Self>, fill: impl FnOnce(&mut Vec<u8>, &mut Vec<u32>)) -> Self {
-        let mut command = reuse.unwrap_or_else(|| Self {
-            arena: Vec::with_capacity(4096),
-            ends: Vec::with_capacity(96),
-            scratch: Scratch::default(),
-        });
+        let mut command = reuse.unwrap_or_else(|| Self::beside(Scratch::default()));
         command.clear();
         fill(&mut command.arena, &mut command.ends);
         command

@@ -1,6 +1,7 @@
 //! Connecting to Unix sockets within a limit.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,6 +10,8 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_to, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
+
+use crate::deadline::left;
 
 /// Connects to a Unix socket. Where as many clients wait as the listener has room for (QEMU's has room for two),
 /// [`UnixStream::connect`] waits for ever; this fails with [`ErrorKind::WouldBlock`] after `limit`. (Linux: `man 7 socket`,
@@ -25,10 +28,10 @@ pub(crate) fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     let deadline = Instant::now() + limit;
     loop {
         // Nothing would be no limit.
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let left = TimeVal::milliseconds(i64::try_from(left.as_millis()).unwrap_or(i64::MAX));
-        setsockopt(&socket, sockopt::SendTimeout, &left)?;
-        match connect_to(std::os::fd::AsRawFd::as_raw_fd(&socket), &address).map_err(io::Error::from) {
+        let limit = left(deadline).max(Duration::from_millis(1));
+        let limit = TimeVal::milliseconds(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
+        setsockopt(&socket, sockopt::SendTimeout, &limit)?;
+        match connect_to(socket.as_raw_fd(), &address).map_err(io::Error::from) {
             Err(error) if error.kind() == ErrorKind::Interrupted && Instant::now() < deadline => {}
             Err(error) => return Err(error),
             Ok(()) => break,
@@ -53,7 +56,7 @@ mod tests {
         let soon = Duration::from_millis(20);
         assert_eq!(connect(&path, soon).unwrap_err().kind(), ErrorKind::NotFound);
         let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
-        bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &UnixAddr::new(&path).unwrap()).unwrap();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         assert_eq!(connect(&path, soon).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         listen(&listener, Backlog::new(1).unwrap()).unwrap();
         let mut clients = Vec::new();

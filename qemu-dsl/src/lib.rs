@@ -44,6 +44,8 @@ mod command;
 #[cfg(feature = "host")]
 mod connect;
 #[cfg(feature = "host")]
+mod deadline;
+#[cfg(feature = "host")]
 mod programs;
 mod setters;
 #[cfg(feature = "host")]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::process::{Reaped, cannot_start, collected, last_line};
 use crate::QemuVersion;
+use crate::deadline::left;
 use crate::qmp::{Qmp, QmpError};
 
 /// What a QEMU binary says about itself. [`Probed`](super::Probed) has one; it has no example of its own.
@@ -78,8 +79,7 @@ pub(super) fn ask(binary: &OsStr, limit: Duration) -> Result<QemuInfo, QemuProbe
 }
 
 fn session(input: OwnedFd, output: OwnedFd, deadline: Instant) -> Result<QemuInfo, QmpError> {
-    let left = || deadline.saturating_duration_since(Instant::now());
-    let mut qmp = Qmp::over(input, output, left())?;
+    let mut qmp = Qmp::over(input, output, left(deadline))?;
     let [accelerators, sandbox, schema, devices] = qmp.execute_all(
         [
             ("qom-list-types", Some(json!({ "implements": "accel" }))),
@@ -87,7 +87,7 @@ fn session(input: OwnedFd, output: OwnedFd, deadline: Instant) -> Result<QemuInf
             ("query-qmp-schema", None),
             ("qom-list-types", Some(json!({ "implements": "device", "abstract": false }))),
         ],
-        left(),
+        left(deadline),
     )?;
     let mut devices = names(&devices?);
     devices.sort_unstable();

@@ -11,6 +11,7 @@ use super::error::{LaunchError, complained_about};
 use super::output::Output;
 use super::watch::{self, Watch};
 use crate::connect::connect;
+use crate::deadline::left;
 use crate::qmp::{Qmp, QmpError};
 use crate::status::ended_with;
 
@@ -177,7 +178,7 @@ impl Machine {
     pub fn connect(&self, path: impl AsRef<Path>, deadline: Instant) -> Result<UnixStream, LaunchError> {
         let path = path.as_ref();
         loop {
-            match connect(path, deadline.saturating_duration_since(Instant::now())) {
+            match connect(path, left(deadline)) {
                 Ok(stream) => return self.checked(stream, path),
                 Err(error) if is_not_yet(&error) => {}
                 Err(source) => return Err(LaunchError::Socket { path: path.display().to_string(), source }),

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::family::{self, Process};
 use super::spawn::{Program, Started};
+use crate::deadline::left;
 
 /// A running program, in a process group of its own. Dropping this kills the group.
 #[derive(Debug)]
@@ -77,9 +78,8 @@ impl Watch {
 
     /// Waits for the program's end, until `deadline`.
     pub(super) fn wait(&self, deadline: Instant) -> Option<ExitStatus> {
-        let left = deadline.saturating_duration_since(Instant::now());
         let guard = self.target.state.lock();
-        let waited = self.target.state.ended.wait_timeout_while(guard, left, |status| status.is_none());
+        let waited = self.target.state.ended.wait_timeout_while(guard, left(deadline), |status| status.is_none());
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 

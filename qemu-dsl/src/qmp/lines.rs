@@ -8,6 +8,8 @@ use std::time::Instant;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::deadline::left;
+
 /// A stream of lines in each direction.
 #[derive(Debug)]
 pub(crate) struct Lines {
@@ -132,9 +134,8 @@ impl Lines {
 /// Waits until `fd` is ready; `false` when the deadline passed first.
 fn wait(fd: BorrowedFd<'_>, flags: PollFlags, deadline: Instant) -> io::Result<bool> {
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
         // Rounded up, so that the last millisecond is not spent spinning.
-        let timeout = PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
+        let timeout = PollTimeout::try_from(left(deadline).as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(fd, flags)], timeout) {
             Ok(0) if Instant::now() >= deadline => return Ok(false),
             Ok(0) | Err(nix::errno::Errno::EINTR) => {}

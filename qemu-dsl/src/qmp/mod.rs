@@ -27,12 +27,16 @@ use serde_json::{Value, json};
 
 use crate::QemuVersion;
 use crate::connect::connect;
+use crate::deadline::left;
 pub(crate) use lines::{Lines, ReadLine};
 use stall::Stall;
 pub use typed::{BlockInfo, ChardevInfo, Events, RunState};
 
 /// The longest message that is taken from QEMU. `query-qmp-schema`, the longest usual one, has 0.2 MB.
 const MAX_LINE: usize = 16 << 20;
+
+/// The command that ends the greeting.
+const CAPABILITIES: &str = "qmp_capabilities";
 
 /// A QMP session, past its greeting. [The module](self) has an example.
 #[derive(Debug)]
@@ -41,8 +45,6 @@ pub struct Qmp {
     version: QemuVersion,
     next_id: u64,
     events: VecDeque<Event>,
-    /// Until the first reply, over a socket that QEMU listens on.
-    stall: Option<Stall>,
 }
 
 /// Something that QEMU said by itself.
@@ -137,10 +139,7 @@ impl Qmp {
             Ok(Self::greeted(stream.into(), output.into(), left(deadline))?)
         };
         let mut qmp = greeted()?;
-        let stall = Stall::of(path, deadline);
-        let lost = stall.lost();
-        qmp.stall = Some(stall);
-        match qmp.agree(left(lost)) {
+        match qmp.agree_unless_stalled(path, Stall::of(deadline)) {
             Err(QmpError::Timeout { .. }) if Instant::now() < deadline => {}
             agreed => return Ok(agreed.map(|()| qmp)?),
         }
@@ -175,8 +174,7 @@ impl Qmp {
     /// A session whose greeting has come.
     fn greeted(input: OwnedFd, output: OwnedFd, limit: Duration) -> Result<Self, QmpError> {
         let lines = Lines::new(input, output, MAX_LINE)?;
-        let mut qmp =
-            Self { lines, version: QemuVersion::new(0, 0, 0), next_id: 0, events: VecDeque::new(), stall: None };
+        let mut qmp = Self { lines, version: QemuVersion::new(0, 0, 0), next_id: 0, events: VecDeque::new() };
         let deadline = Instant::now() + limit;
         let mut greeting = qmp.message(deadline, "greeting", limit)?;
         // A client that is early gets events before the greeting.
@@ -190,9 +188,18 @@ impl Qmp {
 
     /// Ends the greeting: from here on, QEMU takes commands.
     fn agree(&mut self, limit: Duration) -> Result<(), QmpError> {
-        self.execute("qmp_capabilities", None, limit)?;
-        self.stall = None;
-        Ok(())
+        self.execute(CAPABILITIES, None, limit).map(drop)
+    }
+
+    /// The same, with help for a QEMU that does not answer.
+    fn agree_unless_stalled(&mut self, socket: &Path, stall: Stall) -> Result<(), QmpError> {
+        let id = self.send(CAPABILITIES, None, left(stall.lost))?;
+        let mut agreed = self.reply(id, CAPABILITIES, left(stall.suspected));
+        if matches!(agreed, Err(QmpError::Timeout { .. })) {
+            stall::end(socket);
+            agreed = self.reply(id, CAPABILITIES, left(stall.lost));
+        }
+        agreed.map(drop)
     }
 
     /// The version in the greeting.
@@ -305,25 +312,15 @@ impl Qmp {
 
     fn message(&mut self, deadline: Instant, command: &str, limit: Duration) -> Result<Value, QmpError> {
         loop {
-            let until = self.stall.as_ref().map_or(deadline, |stall| stall.suspected().min(deadline));
-            match self.lines.read(until)? {
+            match self.lines.read(deadline)? {
                 ReadLine::Line(line) if line.iter().all(u8::is_ascii_whitespace) => {}
                 ReadLine::Line(line) => return serde_json::from_slice(&line).map_err(|_| malformed(&line)),
-                ReadLine::Timeout if Instant::now() < deadline => {
-                    if let Some(stall) = self.stall.take() {
-                        stall.end();
-                    }
-                }
                 ReadLine::Timeout => return Err(QmpError::Timeout { command: command.to_owned(), limit }),
                 ReadLine::Closed => return Err(QmpError::Closed),
                 ReadLine::TooLong => return Err(QmpError::TooLong),
             }
         }
     }
-}
-
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }
 
 fn malformed(line: &[u8]) -> QmpError {

@@ -9,45 +9,36 @@
 //! QEMU 5.2 can also lose the first command: no thread waits for anything, and only a new session is answered. (Measured: one of
 //! about 4000 starts)
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::connect::connect;
+use crate::deadline::left;
 
 /// How long QEMU may leave the first command without an answer before the second connection, and before a new session. Long for
 /// a program that has only to say yes, short for people who wait.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
 
 /// When to suspect that QEMU is stalled.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Stall {
-    socket: PathBuf,
-    suspected: Instant,
-    lost: Instant,
+    /// When to [`end`] it.
+    pub(super) suspected: Instant,
+    /// When to start the session anew.
+    pub(super) lost: Instant,
 }
 
 impl Stall {
-    /// A session over this socket is greeted now, and should be there at the deadline.
-    pub(super) fn of(socket: &Path, deadline: Instant) -> Self {
-        let now = Instant::now();
-        let left = deadline.saturating_duration_since(now);
+    /// A session is greeted now, and should be there at the deadline.
+    pub(super) fn of(deadline: Instant) -> Self {
         let [suspected, lost] = PATIENCE;
-        Self { socket: socket.to_owned(), suspected: now + suspected.min(left / 4), lost: now + lost.min(left / 2) }
+        let (now, left) = (Instant::now(), left(deadline));
+        Self { suspected: now + suspected.min(left / 4), lost: now + lost.min(left / 2) }
     }
+}
 
-    /// When to [`end`](Self::end) it.
-    pub(super) fn suspected(&self) -> Instant {
-        self.suspected
-    }
-
-    /// When to start the session anew.
-    pub(super) fn lost(&self) -> Instant {
-        self.lost
-    }
-
-    /// The second connection. To a QEMU that is only slow, this is a client who leaves before its turn comes.
-    pub(super) fn end(self) {
-        // Whether it helps, the session's own limit will tell.
-        let _ = connect(&self.socket, Duration::from_millis(1));
-    }
+/// The second connection. To a QEMU that is only slow, this is a client who leaves before its turn comes.
+pub(super) fn end(socket: &Path) {
+    // Whether it helps, the session's own limit will tell.
+    let _ = connect(socket, Duration::from_millis(1));
 }
