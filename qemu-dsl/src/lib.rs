@@ -46,6 +46,8 @@ mod connect;
 #[cfg(feature = "host")]
 mod deadline;
 #[cfg(feature = "host")]
+mod process;
+#[cfg(feature = "host")]
 mod programs;
 mod setters;
 #[cfg(feature = "host")]
