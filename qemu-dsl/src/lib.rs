@@ -32,6 +32,7 @@
 //! | [`vm`] | [`Vm`], the builder |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
 //! | [`schemas`] | every option that the library writes, as data |
+//! | [`isolation`] | what a sandboxed QEMU runs in |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
 //! | `host` | the probes; feature `host` |
 //! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
@@ -62,12 +63,12 @@ pub mod device;
 pub mod facts;
 #[cfg(feature = "host")]
 pub mod host;
+pub mod isolation;
 pub mod kernel;
 #[cfg(feature = "host")]
 pub mod launch;
 pub mod machine;
 mod memory;
-mod namespaces;
 pub mod opts;
 pub mod prelude;
 #[cfg(feature = "host")]
