@@ -214,6 +214,24 @@ impl Jail<'_> {
     }
 }
 
+/// The very calls that plans begin with, by the names of the facts that say whether they work. `host` tries each with `true` at its
+/// end.
+#[cfg(feature = "host")]
+pub(crate) fn attempts(allow_network: bool, root: bool) -> Vec<(&'static str, Vec<OsString>)> {
+    let dropped = root.then(Dropped::default);
+    let mut plain: Vec<OsString> = unshare(allow_network).iter().map(Into::into).collect();
+    if let Some(dropped) = &dropped {
+        dropped.words(&mut plain);
+    }
+    let through_user = unshare_user(allow_network).iter().map(Into::into).collect();
+    let jail = Jail { dropped: dropped.as_ref(), ..Jail::default() }.words();
+    let mut attempts = vec![("unshare", plain), ("bwrap", jail)];
+    if !root {
+        attempts.push(("unshare_user", through_user));
+    }
+    attempts
+}
+
 /// The environment of what is held; what a caller's holds may be secret, and names files.
 pub(crate) const ENVIRONMENT: [(&str, &str); 2] =
     [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
