@@ -160,7 +160,9 @@ impl<'a> Launch<'a> {
     /// Sets a variable of QEMU's environment.
     #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.environment.added.push((key.into(), value.into()));
+        let key = key.into();
+        self.environment.added.retain(|(other, _)| *other != key);
+        self.environment.added.push((key, value.into()));
         self
     }
 

@@ -1,7 +1,33 @@
 //! Starting a plan.
 
 use super::plan::Plan;
-use crate::launch::{Launch, LaunchError, Machine};
+use crate::isolation::ENVIRONMENT;
+use crate::launch::{Launch, LaunchError, Limits, Machine};
+
+/// Half of what makes a process the first to go: a sandbox goes before services, and after what asked to go first.
+const OOM_SCORE: i16 = 500;
+/// Far more than QEMU has open, with a file for each of its devices.
+const OPEN_FILES: u64 = 1024;
+/// Threads and processes of one sandbox: QEMU has a pool of at most 64 threads, and wrappers are a handful.
+const PROCESSES: u64 = 256;
+
+/// The resource limits of a sandbox's QEMU: no core dumps, which hold the guest's memory; open files; processes; and where its disk
+/// is bounded, to `disk` bytes as the guest sees it, the size of a file.
+pub fn limits(disk: Option<u64>) -> Limits {
+    let limits = Limits::new().core(0).open_files(OPEN_FILES).processes(tasks() + PROCESSES);
+    match disk {
+        // A qcow2 image has tables beside its data: less than a thousandth of it. (QEMU's docs/interop/qcow2.txt)
+        Some(disk) => limits.file_size(disk.saturating_add(disk / 512).saturating_add(16 << 20)),
+        None => limits,
+    }
+}
+
+/// How many tasks the host has: a user's share of them counts against his limit, and the kernel tells only the sum cheaply.
+/// (`man 5 proc_loadavg`)
+fn tasks() -> u64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(['/', ' ']).nth(4).and_then(|total| total.parse().ok()).unwrap_or(1 << 15)
+}
 
 impl Plan {
     /// How the sandbox is started: confined as far as the command itself does not say it. The environment is empty but for what
@@ -16,7 +42,17 @@ impl Plan {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn launcher(&self) -> Launch<'_> {
-        Launch::new(self.command())
+        let mut launch = Launch::new(self.command()).env_clear().limits(limits(None)).oom_score_adj(OOM_SCORE);
+        for (key, value) in ENVIRONMENT {
+            launch = launch.env(key, value);
+        }
+        // Wrappers and QEMU are found where this process would find them; a jail has directories of its own.
+        for key in ["PATH", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(key) {
+                launch = launch.env(key, value);
+            }
+        }
+        launch
     }
 
     /// Starts the sandbox with nothing but its plan: [`launcher`](Self::launcher) has options.

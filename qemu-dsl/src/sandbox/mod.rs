@@ -27,6 +27,8 @@ mod config;
 mod confinement;
 #[cfg(feature = "host")]
 mod launch;
+#[cfg(feature = "host")]
+mod place;
 mod plan;
 mod planner;
 mod reasons;
@@ -35,5 +37,9 @@ mod rows;
 pub use choices::{ConsoleKind, MachineKind, PlanError};
 pub use config::{ConfigError, ExposedPort, NetworkMode, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
 pub use confinement::Confinement;
+#[cfg(feature = "host")]
+pub use launch::limits;
+#[cfg(feature = "host")]
+pub use place::{Place, PlaceError, PlaceOptions, work_parent};
 pub use plan::{Plan, plan, plan_reusing};
 pub use planner::Planner;
