@@ -32,6 +32,7 @@
 //! | [`vm`] | [`Vm`], the builder |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
 //! | [`schemas`] | every option that the library writes, as data |
+//! | [`text`] | what guests and QEMU say, made fit to be shown |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
 //! | `host` | the probes; feature `host` |
 //! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
@@ -73,6 +74,7 @@ pub mod qmp;
 pub mod sandbox;
 pub mod schemas;
 pub mod seccomp;
+pub mod text;
 pub mod vm;
 
 pub use command::{CommandError, QemuCommand};
