@@ -183,7 +183,7 @@ impl Try<'_> {
             LaunchError::Qmp(QmpError::Timeout { .. }) => "QMP timeout at the deadline".to_owned(),
             LaunchError::Qmp(QmpError::Closed) => "QMP closed".to_owned(),
             LaunchError::Qmp(QmpError::Malformed { text }) if text.contains("garbage") => "QMP malformed".to_owned(),
-            LaunchError::Qmp(QmpError::TooLong) => "QMP too long".to_owned(),
+            LaunchError::Qmp(QmpError::TooLong { .. }) => "QMP too long".to_owned(),
             other => format!("{other:?}"),
         }
     }

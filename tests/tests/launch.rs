@@ -62,6 +62,7 @@ fn typed_qmp() {
         let refused = qmp.execute("nope", None, LIMIT).unwrap_err();
         assert!(matches!(refused, QmpError::Refused { ref class, .. } if class == "CommandNotFound"), "{refused}");
         // The longest reply that there is, on one line.
+        qmp.set_memory_limit(16 << 20);
         let schema = qmp.execute("query-qmp-schema", None, LIMIT).unwrap();
         assert!(schema.to_string().len() > 100_000);
         let ended = machine.end(Some(qmp));
