@@ -11,7 +11,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use crate::deadline::left;
+use crate::deadline::{after, left};
 
 /// Connects to a Unix socket. Where as many clients wait as the listener has room for (QEMU's has room for two),
 /// [`UnixStream::connect`] waits for ever; this fails with [`ErrorKind::WouldBlock`] after `limit`. (Linux: `man 7 socket`,
@@ -25,7 +25,7 @@ pub(crate) fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     #[cfg(not(target_os = "linux"))]
     nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
     let address = UnixAddr::new(path)?;
-    let deadline = Instant::now() + limit;
+    let deadline = after(limit);
     loop {
         // Nothing would be no limit.
         let limit = left(deadline).max(Duration::from_millis(1));

@@ -33,6 +33,7 @@
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
 //! | [`schemas`] | every option that the library writes, as data |
 //! | [`isolation`] | what a sandboxed QEMU runs in |
+//! | [`text`] | what guests and QEMU say, made fit to be shown |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
 //! | `host` | the probes; feature `host` |
 //! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
@@ -76,6 +77,7 @@ pub mod qmp;
 pub mod sandbox;
 pub mod schemas;
 pub mod seccomp;
+pub mod text;
 pub mod vm;
 
 pub use command::{CommandError, QemuCommand};

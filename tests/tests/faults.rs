@@ -126,7 +126,8 @@ impl Try<'_> {
     /// How long the fault has to be waited for.
     fn patience(&self) -> Duration {
         let hangs = ["hang-before-sockets", "hang-after-sockets", "silent", "no-reply", "stopped"];
-        if hangs.contains(&self.fault.name) { PATIENCE } else { GENEROUS }
+        let floods = ["flood-greeting", "flood-blank-lines", "flood-late-ids"];
+        if hangs.contains(&self.fault.name) || floods.contains(&self.fault.name) { PATIENCE } else { GENEROUS }
     }
 
     fn talk(&self, machine: Machine, socket: &Path) -> String {
@@ -183,7 +184,7 @@ impl Try<'_> {
             LaunchError::Qmp(QmpError::Timeout { .. }) => "QMP timeout at the deadline".to_owned(),
             LaunchError::Qmp(QmpError::Closed) => "QMP closed".to_owned(),
             LaunchError::Qmp(QmpError::Malformed { text }) if text.contains("garbage") => "QMP malformed".to_owned(),
-            LaunchError::Qmp(QmpError::TooLong) => "QMP too long".to_owned(),
+            LaunchError::Qmp(QmpError::TooLong { .. }) => "QMP too long".to_owned(),
             other => format!("{other:?}"),
         }
     }

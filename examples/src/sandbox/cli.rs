@@ -1,16 +1,19 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use qemu_dsl::isolation::Isolation;
 use qemu_dsl::sandbox::ExposedPort;
 
 /// Boots a sandbox microVM, talks to its guest agent, and ends it.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit status: 0 the guest answered, 1 the guest failed, 2 bad input, 3 QEMU failed, 4 timed out."
+    after_help = "Exit status: 0 the guest answered, 1 the guest failed, 2 bad input, 3 QEMU failed, 4 timed out; 129, 130 and 143 \
+                  after SIGHUP, SIGINT and SIGTERM."
 )]
 pub(crate) struct Cli {
     /// The name of the VM: 1 to 64 letters, digits, `-`, `.`, `_`
@@ -37,9 +40,34 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "INTERNAL:EXTERNAL")]
     pub(crate) expose: Vec<ExposedPort>,
 
-    /// Runs QEMU as this user, through sudo
+    /// Runs QEMU as this user: root becomes it, others ask sudo, which a jail does not let work
     #[arg(long, value_name = "USER", allow_hyphen_values = true)]
     pub(crate) user: Option<String>,
+
+    /// The user ids that QEMU of a root launcher may get, one for each VM; without this, 65536 from 1879048192
+    #[arg(long, value_name = "FIRST-LAST", value_parser = uid_range)]
+    pub(crate) uid_range: Option<RangeInclusive<u32>>,
+
+    /// What holds QEMU: jail, namespaces or none; without this, the strongest that the host has
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) isolation: Option<Isolation>,
+
+    /// Refuses to start with less than this
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) require_isolation: Option<Isolation>,
+
+    /// Shows QEMU this file or directory in its jail, for reading; may be repeated
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    pub(crate) jail_read: Vec<PathBuf>,
+
+    /// A cgroup v2 tree that was delegated to this user, to limit the VM in; without this, the program's own group if it was
+    #[arg(long, value_name = "DIR", allow_hyphen_values = true)]
+    pub(crate) cgroup: Option<PathBuf>,
+
+    /// The image that the disk is made on, or that an overlay in --dir may name; without this, rootfs-ARCH.qcow2 of the kernel
+    /// directory, for new disks alone
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    pub(crate) base: Option<PathBuf>,
 
     /// The QEMU binary; without this, qemu-system-ARCH from PATH
     #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
@@ -80,6 +108,11 @@ pub(crate) struct Cli {
     /// Prints the facts of this host, in the form that --facts reads
     #[arg(long)]
     pub(crate) print_facts: bool,
+}
+
+fn uid_range(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let numbers = text.split_once('-').and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
+    numbers.ok_or_else(|| "write FIRST-LAST, such as 1879048192-1879048447".to_owned())
 }
 
 /// How a command is printed.

@@ -2,18 +2,24 @@
 
 use std::io::{self, Write as _};
 
+use qemu_dsl::text::Visible;
+
 /// Writes what the guest says, with everything that a terminal would obey made visible: the guest is not trusted.
-pub(crate) fn show(chunk: &[u8]) {
-    let mut out = io::stdout().lock();
-    let mut shown = Vec::with_capacity(chunk.len());
-    for &byte in chunk {
-        match byte {
-            b'\n' | b'\t' | b' '..=b'~' | 0x80.. => shown.push(byte),
-            b'\r' => {}
-            // As `cat -v` does: ESC is ^[.
-            _ => shown.extend_from_slice(&[b'^', byte ^ 0x40]),
-        }
+pub(crate) fn show() -> impl FnMut(&[u8]) + Send {
+    let mut console = Console(Visible::new());
+    move |chunk| write(&console.0.show(chunk))
+}
+
+struct Console(Visible);
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        write(&self.0.finish());
     }
+}
+
+fn write(shown: &str) {
+    let mut out = io::stdout().lock();
     // A closed standard output does not end the machine.
-    let _ = out.write_all(&shown).and_then(|()| out.flush());
+    let _ = out.write_all(shown.as_bytes()).and_then(|()| out.flush());
 }

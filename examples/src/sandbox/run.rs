@@ -84,7 +84,7 @@ fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts)
     let paths = config.paths();
     // It ends when this function does, after QEMU.
     let _network = Gvproxy::start(&cli.gvproxy, config)?;
-    let mut machine = plan.launcher().console_log(&paths.console_log).tap(console::show).start()?;
+    let mut machine = plan.launcher().console_log(&paths.console_log).tap(console::show()).start()?;
     interrupts.end_with(machine.killer());
     let talked = talk(&machine, config, deadline).map_err(|error| explain(error, &machine, cli.timeout));
     let qmp = machine.qmp(&paths.qmp, Instant::now() + Duration::from_secs(1));

@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 
 use super::process::{Reaped, cannot_start, collected, last_line};
 use crate::QemuVersion;
-use crate::deadline::left;
+use crate::deadline::{after, left};
 use crate::qmp::{Qmp, QmpError};
+
+/// For the reply to `query-qmp-schema`.
+const MEMORY: usize = 16 << 20;
 
 /// What a QEMU binary says about itself. [`Probed`](super::Probed) has one; it has no example of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,7 @@ pub enum QemuProbeError {
 
 /// Asks `binary`, within `limit`.
 pub(super) fn ask(binary: &OsStr, limit: Duration) -> Result<QemuInfo, QemuProbeError> {
-    let deadline = Instant::now() + limit;
+    let deadline = after(limit);
     let start = |error| QemuProbeError::Start { reason: cannot_start(binary, &error) };
     let mut command = Command::new(binary);
     command.args(["-M", "none", "-nodefaults", "-no-user-config", "-S", "-display", "none", "-qmp", "stdio"]);
@@ -80,6 +83,7 @@ pub(super) fn ask(binary: &OsStr, limit: Duration) -> Result<QemuInfo, QemuProbe
 
 fn session(input: OwnedFd, output: OwnedFd, deadline: Instant) -> Result<QemuInfo, QmpError> {
     let mut qmp = Qmp::over(input, output, left(deadline))?;
+    qmp.set_memory_limit(MEMORY);
     let [accelerators, sandbox, schema, devices] = qmp.execute_all(
         [
             ("qom-list-types", Some(json!({ "implements": "accel" }))),

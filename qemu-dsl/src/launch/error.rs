@@ -4,6 +4,7 @@ use std::io;
 
 use crate::CommandError;
 use crate::qmp::QmpError;
+use crate::text::{visible, visible_line};
 
 /// Why QEMU is not running.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum LaunchError {
         source: io::Error,
     },
     /// QEMU ended by itself.
-    #[error("QEMU ended with {status}{}{}", argument.as_ref().map(|a| format!(" over the argument `{a}`")).unwrap_or_default(), said(stderr))]
+    #[error("QEMU ended with {status}{}{}", over(argument.as_ref()), said(stderr))]
     Exited {
         /// How it ended: "exit status 1", "SIGABRT".
         status: String,
@@ -103,9 +104,14 @@ fn hint(error: &io::Error) -> &'static str {
     if error.kind() == io::ErrorKind::NotFound { "; install QEMU, or name another binary" } else { "" }
 }
 
+/// What QEMU said, made fit to be shown: the guest may have chosen it.
 fn said(stderr: &str) -> String {
     let stderr = stderr.trim();
-    if stderr.is_empty() { String::new() } else { format!("; it said:\n{stderr}") }
+    if stderr.is_empty() { String::new() } else { format!("; it said:\n{}", visible(stderr.as_bytes())) }
+}
+
+fn over(argument: Option<&String>) -> String {
+    argument.map(|argument| format!(" over the argument `{}`", visible_line(argument.as_bytes()))).unwrap_or_default()
 }
 
 /// The argument in `qemu-system-x86_64: -device foo: 'foo' is not a valid device model name`.

@@ -1,14 +1,17 @@
 //! A machine that runs, and its end.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::agent::{Agent, AgentError};
+use super::agent::{Agent, AgentError, Channel};
+use super::cause::{self, Cause, Traces};
 use super::error::{LaunchError, complained_about};
 use crate::connect::connect;
 use crate::deadline::left;
@@ -35,11 +38,16 @@ pub struct Machine {
     stderr: Output,
     started: Instant,
     powering_off: Option<End>,
+    /// The channels that agents were connected to, by their sockets.
+    channels: Mutex<HashMap<PathBuf, Channel>>,
+    /// How often the kernel had run out of memory when the machine was started.
+    oom_kills: u64,
 }
 
 impl Machine {
     pub(super) fn new(watch: Watch, stdout: Output, stderr: Output, started: Instant) -> Self {
-        Self { watch, stdout, stderr, started, powering_off: None }
+        let channels = Mutex::default();
+        Self { watch, stdout, stderr, started, powering_off: None, channels, oom_kills: cause::oom_kills() }
     }
 }
 
@@ -76,15 +84,20 @@ impl std::fmt::Display for End {
 
 /// The end of a machine. [The module](super) has an example.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Ended {
     /// What ended it.
     pub how: End,
+    /// Why it ended.
+    pub cause: Cause,
     /// Its status.
     pub status: ExitStatus,
     /// The end of what its console showed.
     pub console: Vec<u8>,
     /// The end of its standard error.
     pub stderr: String,
+    /// How many reads and writes of the guest's failed because the host's disk was full, as far as QMP told.
+    pub nospace_errors: u64,
     /// How many of its processes are left: 0, unless they belong to a user whose processes this one may not kill.
     pub processes_left: usize,
 }
@@ -214,7 +227,8 @@ impl Machine {
     }
 
     /// Connects to a guest agent's channel. Whenever a channel has broken off, another call opens it again: QEMU takes one
-    /// client at a time, and keeps listening.
+    /// client at a time, and keeps listening. Where an earlier connection has left a question without an answer, the new one
+    /// answers none before [`Agent::synchronize`].
     ///
     /// # Errors
     ///
@@ -237,7 +251,11 @@ impl Machine {
             path: path.display().to_string(),
             source: io::Error::other(error.to_string()),
         };
-        Agent::new(stream).map_err(failed)
+        let channel = {
+            let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+            channels.entry(path.to_owned()).or_default().clone()
+        };
+        Agent::on_channel(stream, channel).map_err(failed)
     }
 
     /// Connects to QMP.
@@ -299,27 +317,39 @@ impl Machine {
     ///
     /// [`LaunchError::Alive`] for a program that is there 2 s after SIGKILL: one that another process traces, that runs as a user
     /// whose processes this one may not signal, or that waits in the kernel. It is as ended as this process can make it.
-    pub fn end(mut self, qmp: Option<Qmp>) -> Result<Ended, LaunchError> {
-        let (how, status) = self.end_in_steps(qmp)?;
-        // The program is gone: what is still to be read stands in the pipes.
+    pub fn end(mut self, mut qmp: Option<Qmp>) -> Result<Ended, LaunchError> {
+        let (how, status) = self.end_in_steps(qmp.as_mut())?;
+        // The program is gone: what is still to be read stands in the pipes, and in the session.
         for output in [&self.stdout, &self.stderr] {
-            output.wait_for_end(Duration::from_millis(100));
+            output.wait_for_end(END_PAUSE);
+        }
+        if let Some(qmp) = &mut qmp {
+            qmp.drain(Instant::now() + END_PAUSE);
         }
         let processes_left = self.watch.processes_left();
-        Ok(Ended { how, status, console: self.console(), stderr: self.stderr(), processes_left })
+        let (console, stderr) = (self.console(), self.stderr());
+        let out_of_memory = cause::oom_kills() > self.oom_kills;
+        let traces = Traces { how, status, qmp: qmp.as_ref(), console: &console, stderr: &stderr, out_of_memory };
+        let cause = traces.cause();
+        let nospace_errors = qmp.as_ref().map_or(0, Qmp::nospace_errors);
+        Ok(Ended { how, cause, status, console, stderr, nospace_errors, processes_left })
     }
 
-    fn end_in_steps(&mut self, qmp: Option<Qmp>) -> Result<(End, ExitStatus), LaunchError> {
+    fn end_in_steps(&mut self, qmp: Option<&mut Qmp>) -> Result<(End, ExitStatus), LaunchError> {
         self.watch.remember_family();
         let grace = if self.powering_off.is_some() { POWER_LIMIT } else { Duration::ZERO };
         if let Some(status) = self.wait(Instant::now() + grace) {
             return Ok((self.powering_off.unwrap_or(End::Itself), status));
         }
-        if let Some(mut qmp) = qmp {
+        if let Some(qmp) = qmp {
             // A refusal or a broken session is no reason to stop: the next steps do not need QMP.
-            let asked = qmp.execute("quit", None, QUIT_LIMIT);
-            let how = if asked.is_ok() { End::Quit } else { End::Itself };
-            if (asked.is_ok() || matches!(asked, Err(QmpError::Closed)))
+            let how = match qmp.quit_answered(QUIT_LIMIT) {
+                Ok(()) => Some(End::Quit),
+                // It ended before anybody told it to.
+                Err(QmpError::Closed) => Some(self.powering_off.unwrap_or(End::Itself)),
+                Err(_) => None,
+            };
+            if let Some(how) = how
                 && let Some(status) = self.wait(Instant::now() + QUIT_LIMIT)
             {
                 return Ok((how, status));

@@ -31,6 +31,7 @@
 //! [`Launch::exit_with_parent`] with QEMU 10.2 and later.
 
 mod agent;
+mod cause;
 #[cfg(target_os = "linux")]
 mod cgroup;
 mod error;
@@ -49,6 +50,7 @@ use std::path::Path;
 use std::time::Instant;
 
 pub use agent::{Agent, AgentError};
+pub use cause::Cause;
 #[cfg(target_os = "linux")]
 pub use cgroup::{Cgroup, CgroupError, CgroupLimits, CgroupReport};
 pub use error::LaunchError;

@@ -1,5 +1,9 @@
-//! QMP, QEMU's machine protocol: JSON objects, one a line, over a socket or a pair of pipes. Synchronous; every wait has
-//! a limit. (QEMU documentation, "QMP protocol specification")
+//! QMP, QEMU's machine protocol: JSON objects, one a line, over a socket or a pair of pipes. Synchronous. (QEMU documentation,
+//! "QMP protocol specification")
+//!
+//! A QEMU that its guest has escaped from may send anything. Every wait has a limit, which holds however much QEMU says meanwhile;
+//! [`Duration::MAX`] is none. And a session costs at most 1 MiB, or what [`Qmp::set_memory_limit`] allows, also where QEMU sends
+//! messages or events without an end.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -12,9 +16,12 @@
 //! # Ok::<(), qemu_dsl::qmp::QmpError>(())
 //! ```
 
+mod ending;
+mod error;
 mod lines;
 mod stall;
 mod typed;
+mod weight;
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,13 +34,26 @@ use serde_json::{Value, json};
 
 use crate::QemuVersion;
 use crate::connect::connect;
-use crate::deadline::left;
-pub(crate) use lines::{Lines, ReadLine};
+use crate::deadline::{Until, after, left};
+use ending::Ending;
+pub use ending::{Shutdown, ShutdownReason};
+pub use error::QmpError;
+use error::malformed;
+pub(crate) use lines::{Lines, ReadLine, Written};
 use stall::Stall;
 pub use typed::{BlockInfo, ChardevInfo, Events, RunState};
 
-/// The longest message that is taken from QEMU. `query-qmp-schema`, the longest usual one, has 0.2 MB.
-const MAX_LINE: usize = 16 << 20;
+/// The memory that a session may use. All that QEMU says to programs is shorter by far, but for `query-qmp-schema`.
+const MEMORY: usize = 1 << 20;
+/// Enough for greetings and errors.
+const LEAST_MEMORY: usize = 64 << 10;
+/// Parts of the memory: for the text of one message, for the events that wait, and for what a message says. The rest is for texts
+/// with escapes, which are taken apart in a second place.
+const LINE_PART: usize = 8;
+const EVENTS_PART: usize = 8;
+const MESSAGE_PART: usize = 2;
+/// How many events wait at most.
+const MAX_EVENTS: usize = 1024;
 
 /// The command that ends the greeting.
 const CAPABILITIES: &str = "qmp_capabilities";
@@ -44,7 +64,14 @@ pub struct Qmp {
     lines: Lines,
     version: QemuVersion,
     next_id: u64,
+    memory: usize,
     events: VecDeque<Event>,
+    /// What they cost.
+    events_cost: usize,
+    events_dropped: u64,
+    ending: Ending,
+    /// Where the next message starts, in one direction or the other, nobody knows.
+    is_unusable: bool,
 }
 
 /// Something that QEMU said by itself.
@@ -65,53 +92,6 @@ pub struct Event {
     pub data: Value,
 }
 
-/// Why a QMP session failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum QmpError {
-    /// The socket cannot be connected to.
-    #[error("cannot connect to QMP at `{path}`: {source}")]
-    Connect {
-        /// The socket.
-        path: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Reading or writing failed.
-    #[error("QMP broke off: {0}")]
-    Io(#[from] io::Error),
-    /// QEMU closed the session.
-    #[error("QEMU closed the QMP session")]
-    Closed,
-    /// QEMU did not answer in time.
-    #[error("QEMU did not answer `{command}` within {limit:?}")]
-    Timeout {
-        /// The command, or "greeting".
-        command: String,
-        /// The limit.
-        limit: Duration,
-    },
-    /// A message longer than any that QEMU sends.
-    #[error("QEMU sent a message of more than 16 MiB")]
-    TooLong,
-    /// A message that is not QMP.
-    #[error("QEMU sent what is not QMP: `{text}`")]
-    Malformed {
-        /// Its beginning.
-        text: String,
-    },
-    /// QEMU refused the command.
-    #[error("QEMU refused `{command}`: {desc} ({class})")]
-    Refused {
-        /// The command.
-        command: String,
-        /// The class of the error: `GenericError`, `CommandNotFound`, ...
-        class: String,
-        /// What QEMU says about it.
-        desc: String,
-    },
-}
-
 impl Qmp {
     /// Connects to a socket that QEMU listens on, and ends the greeting.
     ///
@@ -120,7 +100,7 @@ impl Qmp {
     /// [`QmpError`]: nobody listens, or what answers within `limit` is not QMP.
     pub fn connect(path: impl AsRef<Path>, limit: Duration) -> Result<Self, QmpError> {
         let path = path.as_ref();
-        let deadline = Instant::now() + limit;
+        let deadline = after(limit);
         Self::over_socket(path, deadline, || {
             connect(path, left(deadline))
                 .map_err(|source| QmpError::Connect { path: path.display().to_string(), source })
@@ -136,7 +116,7 @@ impl Qmp {
         let greeted = || -> Result<Self, E> {
             let stream = connect()?;
             let output = stream.try_clone().map_err(QmpError::from)?;
-            Ok(Self::greeted(stream.into(), output.into(), left(deadline))?)
+            Ok(Self::greeted(stream.into(), output.into(), Until::at(deadline))?)
         };
         let mut qmp = greeted()?;
         match qmp.agree_unless_stalled(path, Stall::of(deadline)) {
@@ -145,7 +125,7 @@ impl Qmp {
         }
         drop(qmp);
         let mut qmp = greeted()?;
-        qmp.agree(left(deadline))?;
+        qmp.agree(Until::at(deadline))?;
         Ok(qmp)
     }
 
@@ -165,39 +145,50 @@ impl Qmp {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn over(input: OwnedFd, output: OwnedFd, limit: Duration) -> Result<Self, QmpError> {
-        let deadline = Instant::now() + limit;
-        let mut qmp = Self::greeted(input, output, limit)?;
-        qmp.agree(left(deadline))?;
+        let until = Until::after(limit);
+        let mut qmp = Self::greeted(input, output, until)?;
+        qmp.agree(until)?;
         Ok(qmp)
     }
 
     /// A session whose greeting has come.
-    fn greeted(input: OwnedFd, output: OwnedFd, limit: Duration) -> Result<Self, QmpError> {
-        let lines = Lines::new(input, output, MAX_LINE)?;
-        let mut qmp = Self { lines, version: QemuVersion::new(0, 0, 0), next_id: 0, events: VecDeque::new() };
-        let deadline = Instant::now() + limit;
-        let mut greeting = qmp.message(deadline, "greeting", limit)?;
-        // A client that is early gets events before the greeting.
-        while greeting["event"].is_string() {
-            qmp.keep_event(&greeting);
-            greeting = qmp.message(deadline, "greeting", limit)?;
+    fn greeted(input: OwnedFd, output: OwnedFd, until: Until) -> Result<Self, QmpError> {
+        let mut qmp = Self {
+            lines: Lines::new(input, output, MEMORY / LINE_PART)?,
+            version: QemuVersion::new(0, 0, 0),
+            next_id: 0,
+            memory: MEMORY,
+            events: VecDeque::new(),
+            events_cost: 0,
+            events_dropped: 0,
+            ending: Ending::default(),
+            is_unusable: false,
+        };
+        loop {
+            let greeting = qmp.message(until, "greeting")?;
+            // A client that is early gets events before the greeting.
+            if !greeting["event"].is_string() {
+                qmp.version = version(&greeting).ok_or_else(|| malformed(greeting.to_string().as_bytes()))?;
+                return Ok(qmp);
+            }
+            qmp.keep_event(greeting);
+            timely(until, "greeting")?;
         }
-        qmp.version = version(&greeting).ok_or_else(|| malformed(greeting.to_string().as_bytes()))?;
-        Ok(qmp)
     }
 
     /// Ends the greeting: from here on, QEMU takes commands.
-    fn agree(&mut self, limit: Duration) -> Result<(), QmpError> {
-        self.execute(CAPABILITIES, None, limit).map(drop)
+    fn agree(&mut self, until: Until) -> Result<(), QmpError> {
+        let id = self.send(CAPABILITIES, None, until)?;
+        self.reply(id, CAPABILITIES, until).map(drop)
     }
 
     /// The same, with help for a QEMU that does not answer.
     fn agree_unless_stalled(&mut self, socket: &Path, stall: Stall) -> Result<(), QmpError> {
-        let id = self.send(CAPABILITIES, None, left(stall.lost))?;
-        let mut agreed = self.reply(id, CAPABILITIES, left(stall.suspected));
+        let id = self.send(CAPABILITIES, None, Until::at(stall.lost))?;
+        let mut agreed = self.reply(id, CAPABILITIES, Until::at(stall.suspected));
         if matches!(agreed, Err(QmpError::Timeout { .. })) {
             stall::end(socket);
-            agreed = self.reply(id, CAPABILITIES, left(stall.lost));
+            agreed = self.reply(id, CAPABILITIES, Until::at(stall.lost));
         }
         agreed.map(drop)
     }
@@ -207,17 +198,39 @@ impl Qmp {
         self.version
     }
 
-    /// Runs a command and returns its reply. Events that come before it are kept for [`next_event`](Self::next_event).
+    /// Lets the session use so many bytes of memory, instead of 1 MiB; less than 64 KiB is taken for 64 KiB. An eighth of it is for
+    /// the text of one message, a half for what is in the message, and an eighth for events that nobody has taken yet. A longer
+    /// message is an error ([`QmpError::TooLong`]). What was returned is the caller's, and not counted.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # let mut qmp = qemu_dsl::qmp::Qmp::connect("/run/vm/qmp.sock", Duration::from_secs(5))?;
+    /// // 0.2 MB of text, and 4 MB in memory.
+    /// qmp.set_memory_limit(16 << 20);
+    /// let schema = qmp.execute("query-qmp-schema", None, Duration::from_secs(5))?;
+    /// # Ok::<(), qemu_dsl::qmp::QmpError>(())
+    /// ```
+    pub fn set_memory_limit(&mut self, bytes: usize) {
+        self.memory = bytes.max(LEAST_MEMORY);
+        self.lines.set_max_line(self.memory / LINE_PART);
+        self.drop_old_events();
+    }
+
+    /// Runs a command and returns its reply. Events that come before it are kept for [`next_event`](Self::next_event). The limit is
+    /// that of sending and of waiting, together.
     ///
     /// # Errors
     ///
-    /// [`QmpError::Refused`] when QEMU says no; other errors end the session.
+    /// [`QmpError::Refused`] when QEMU says no. After [`QmpError::Timeout`] the session can go on, unless QEMU has not even read the
+    /// whole command: a reply that comes late is dropped. Other errors end the session.
     pub fn execute(&mut self, command: &str, arguments: Option<Value>, limit: Duration) -> Result<Value, QmpError> {
-        let id = self.send(command, arguments, limit)?;
-        self.reply(id, command, limit)
+        let until = Until::after(limit);
+        let id = self.send(command, arguments, until)?;
+        self.reply(id, command, until)
     }
 
-    /// Runs several commands, all sent before the first reply is read. A refused one does not keep back the others.
+    /// Runs several commands, all sent before the first reply is read, within one limit. A refused one does not keep back the
+    /// others.
     ///
     /// # Errors
     ///
@@ -235,13 +248,14 @@ impl Qmp {
         commands: [(&str, Option<Value>); N],
         limit: Duration,
     ) -> Result<[Result<Value, QmpError>; N], QmpError> {
+        let until = Until::after(limit);
         let mut sent = Vec::with_capacity(N);
         for (command, arguments) in commands {
-            sent.push((self.send(command, arguments, limit)?, command));
+            sent.push((self.send(command, arguments, until)?, command));
         }
         let mut replies = Vec::with_capacity(N);
         for (id, command) in sent {
-            match self.reply(id, command, limit) {
+            match self.reply(id, command, until) {
                 Ok(reply) => replies.push(Ok(reply)),
                 Err(refused @ QmpError::Refused { .. }) => replies.push(Err(refused)),
                 Err(error) => return Err(error),
@@ -250,49 +264,125 @@ impl Qmp {
         replies.try_into().map_err(|_| QmpError::Closed)
     }
 
-    /// The next event, or [`None`] when there is none within `limit`.
+    /// The next event, or [`None`] when there is none within `limit`. Events wait until somebody takes them, 1024 of them at most:
+    /// then the oldest are [dropped](Self::events_dropped).
     ///
     /// # Errors
     ///
     /// The session itself failed; [`QmpError::Closed`] when QEMU has ended.
     pub fn next_event(&mut self, limit: Duration) -> Result<Option<Event>, QmpError> {
-        let deadline = Instant::now() + limit;
-        while self.events.is_empty() {
-            match self.message(deadline, "event", limit) {
-                Ok(message) => self.keep_event(&message),
+        let until = Until::after(limit);
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                self.events_cost -= weight::of_event(&event);
+                return Ok(Some(event));
+            }
+            match self.message(until, "event") {
+                Ok(message) => self.keep_event(message),
                 Err(QmpError::Timeout { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             }
+            if self.events.is_empty() && until.has_passed() {
+                return Ok(None);
+            }
         }
-        Ok(self.events.pop_front())
     }
 
-    fn send(&mut self, command: &str, arguments: Option<Value>, limit: Duration) -> Result<u64, QmpError> {
+    /// How many events were dropped, since nobody took them and the session has [a limit](Self::set_memory_limit). What
+    /// [`shutdown`](Self::shutdown), [`guest_panicked`](Self::guest_panicked) and [`nospace_errors`](Self::nospace_errors) tell
+    /// is known all the same.
+    pub fn events_dropped(&self) -> u64 {
+        self.events_dropped
+    }
+
+    /// Why the machine ended, if QEMU has said so: its last `SHUTDOWN` event. It is known as soon as the event was read, by whatever
+    /// call.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// use qemu_dsl::qmp::{Qmp, ShutdownReason};
+    /// let mut qmp = Qmp::connect("/run/vm/qmp.sock", Duration::from_secs(5))?;
+    /// while let Ok(Some(event)) = qmp.next_event(Duration::from_secs(60)) {
+    ///     println!("{}", event.name);
+    /// }
+    /// if qmp.shutdown().is_some_and(|shutdown| shutdown.reason == ShutdownReason::GuestReset) {
+    ///     println!("the guest rebooted");
+    /// }
+    /// # Ok::<(), qemu_dsl::qmp::QmpError>(())
+    /// ```
+    pub fn shutdown(&self) -> Option<&Shutdown> {
+        self.ending.shutdown.as_ref()
+    }
+
+    /// Whether the guest has said that it panicked: a `GUEST_PANICKED` event, which takes a `pvpanic` device.
+    pub fn guest_panicked(&self) -> bool {
+        self.ending.guest_panicked
+    }
+
+    /// How many reads and writes of the guest's failed because the host had no space left: `BLOCK_IO_ERROR` events with `nospace`.
+    pub fn nospace_errors(&self) -> u64 {
+        self.ending.nospace_errors
+    }
+
+    /// Reads what is there still, until QEMU closes the session: what it said about its end.
+    pub(crate) fn drain(&mut self, deadline: Instant) {
+        self.read_to_end(Until::at(deadline));
+    }
+
+    fn read_to_end(&mut self, until: Until) {
+        while let Ok(message) = self.message(until, "end") {
+            self.keep_event(message);
+            if until.has_passed() {
+                return;
+            }
+        }
+    }
+
+    /// Tells QEMU to quit. [`QmpError::Closed`] when the session was closed before QEMU had heard of it, as it is when the machine
+    /// ends by itself.
+    pub(crate) fn quit_answered(&mut self, limit: Duration) -> Result<(), QmpError> {
+        let until = Until::after(limit);
+        let quit = self.send("quit", None, until).and_then(|id| self.reply(id, "quit", until));
+        if matches!(quit, Err(QmpError::Closed)) {
+            self.read_to_end(until);
+            // Then it was heard, and only the reply got lost.
+            if self.shutdown().is_some_and(|shutdown| shutdown.reason == ShutdownReason::HostQmpQuit) {
+                return Ok(());
+            }
+        }
+        quit.map(drop)
+    }
+
+    fn send(&mut self, command: &str, arguments: Option<Value>, until: Until) -> Result<u64, QmpError> {
+        if self.is_unusable {
+            return Err(QmpError::Unusable);
+        }
         let id = self.next_id;
         self.next_id += 1;
         let mut message = json!({ "execute": command, "id": id });
         if let Some(arguments) = arguments {
             message["arguments"] = arguments;
         }
-        let text = message.to_string() + "\n";
-        match self.lines.write(text.as_bytes(), Instant::now() + limit) {
-            Ok(true) => Ok(id),
-            Ok(false) => Err(QmpError::Timeout { command: command.to_owned(), limit }),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(QmpError::Closed),
+        let written = self.lines.write([message.to_string().as_bytes(), b"\n"], until.deadline);
+        self.is_unusable = !matches!(written, Ok(Written::All | Written::Nothing));
+        match written {
+            Ok(Written::All) => Ok(id),
+            Ok(Written::Nothing | Written::Part) => Err(timeout(command, until)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // What QEMU said before it closed the session can still be read.
+                self.is_unusable = false;
+                Err(QmpError::Closed)
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     /// Waits for the reply to `id`. Replies to earlier commands, whose callers gave up, are dropped.
-    fn reply(&mut self, id: u64, command: &str, limit: Duration) -> Result<Value, QmpError> {
-        let deadline = Instant::now() + limit;
+    fn reply(&mut self, id: u64, command: &str, until: Until) -> Result<Value, QmpError> {
         loop {
-            let mut message = self.message(deadline, command, limit)?;
-            if message["id"] != id {
-                self.keep_event(&message);
-                continue;
-            }
-            if let Some(error) = message.get("error") {
+            let mut message = self.message(until, command)?;
+            if message["id"] == id {
+                let Some(error) = message.get("error") else { return Ok(message["return"].take()) };
                 let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
                 return Err(QmpError::Refused {
                     command: command.to_owned(),
@@ -300,31 +390,71 @@ impl Qmp {
                     desc: text("desc"),
                 });
             }
-            return Ok(message["return"].take());
+            self.keep_event(message);
+            timely(until, command)?;
         }
     }
 
-    fn keep_event(&mut self, message: &Value) {
-        if let Some(name) = message["event"].as_str() {
-            self.events.push_back(Event { name: name.to_owned(), data: message["data"].clone() });
+    /// Keeps a message that is an event.
+    fn keep_event(&mut self, mut message: Value) {
+        let Some(name) = message["event"].as_str().map(ToOwned::to_owned) else { return };
+        let event = Event { name, data: message.get_mut("data").map(Value::take).unwrap_or_default() };
+        self.ending.note(&event.name, &event.data);
+        let cost = weight::of_event(&event);
+        if cost > self.memory / EVENTS_PART {
+            self.events_dropped = self.events_dropped.saturating_add(1);
+            return;
+        }
+        self.events_cost += cost;
+        self.events.push_back(event);
+        self.drop_old_events();
+    }
+
+    fn drop_old_events(&mut self) {
+        while self.events.len() > MAX_EVENTS || self.events_cost > self.memory / EVENTS_PART {
+            let Some(oldest) = self.events.pop_front() else { return };
+            self.events_cost -= weight::of_event(&oldest);
+            self.events_dropped = self.events_dropped.saturating_add(1);
         }
     }
 
-    fn message(&mut self, deadline: Instant, command: &str, limit: Duration) -> Result<Value, QmpError> {
+    /// The next message. `what` is waited for, as an error words it.
+    fn message(&mut self, until: Until, what: &str) -> Result<Value, QmpError> {
+        if self.is_unusable {
+            return Err(QmpError::Unusable);
+        }
         loop {
-            match self.lines.read(deadline)? {
-                ReadLine::Line(line) if line.iter().all(u8::is_ascii_whitespace) => {}
-                ReadLine::Line(line) => return serde_json::from_slice(&line).map_err(|_| malformed(&line)),
-                ReadLine::Timeout => return Err(QmpError::Timeout { command: command.to_owned(), limit }),
-                ReadLine::Closed => return Err(QmpError::Closed),
-                ReadLine::TooLong => return Err(QmpError::TooLong),
-            }
+            let error = match self.lines.read(until.deadline) {
+                Ok(ReadLine::Line(line)) if line.iter().all(u8::is_ascii_whitespace) => {
+                    timely(until, what)?;
+                    continue;
+                }
+                // Weighed first: what is too much must not be built.
+                Ok(ReadLine::Line(line)) if weight::weight(line) > self.memory / MESSAGE_PART => {
+                    QmpError::TooLong { limit: self.memory }
+                }
+                Ok(ReadLine::Line(line)) => match serde_json::from_slice(line) {
+                    Ok(message) => return Ok(message),
+                    Err(_) => malformed(line),
+                },
+                Ok(ReadLine::Timeout) => return Err(timeout(what, until)),
+                Ok(ReadLine::Closed) => return Err(QmpError::Closed),
+                Ok(ReadLine::TooLong) => QmpError::TooLong { limit: self.memory },
+                Err(error) => error.into(),
+            };
+            self.is_unusable = true;
+            return Err(error);
         }
     }
 }
 
-fn malformed(line: &[u8]) -> QmpError {
-    QmpError::Malformed { text: String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned() }
+fn timeout(what: &str, until: Until) -> QmpError {
+    QmpError::Timeout { command: what.to_owned(), limit: until.limit }
+}
+
+/// Looks at the clock where a message was not the one that is waited for: there may be no end of such messages.
+fn timely(until: Until, what: &str) -> Result<(), QmpError> {
+    if until.has_passed() { Err(timeout(what, until)) } else { Ok(()) }
 }
 
 fn version(greeting: &Value) -> Option<QemuVersion> {
@@ -334,82 +464,4 @@ fn version(greeting: &Value) -> Option<QemuVersion> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{BufRead as _, BufReader, Write as _};
-
-    use super::*;
-
-    const GREETING: &str =
-        r#"{"QMP": {"version": {"qemu": {"micro": 2, "minor": 1, "major": 9}}, "capabilities": []}}"#;
-
-    /// A session with a peer that answers each line with what `answer` makes of its id.
-    fn session(answer: impl Fn(&str, u64) -> String + Send + 'static) -> Result<Qmp, QmpError> {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        std::thread::spawn(move || {
-            let mut out = theirs.try_clone().unwrap();
-            writeln!(out, "{GREETING}").unwrap();
-            for line in BufReader::new(theirs).lines() {
-                let message: Value = serde_json::from_str(&line.unwrap()).unwrap();
-                let answer = answer(message["execute"].as_str().unwrap(), message["id"].as_u64().unwrap());
-                if writeln!(out, "{answer}").is_err() {
-                    return;
-                }
-            }
-        });
-        Qmp::over(ours.try_clone().unwrap().into(), ours.into(), Duration::from_secs(5))
-    }
-
-    #[test]
-    fn replies_are_matched_by_id_with_events_and_late_replies_between() {
-        let mut qmp = session(|command, id| match command {
-            "late" => String::new(),
-            "query-status" => format!(
-                "{{\"return\": \"late\", \"id\": {}}}\n{{\"event\": \"STOP\"}}\n{{\"return\": {{\"status\": \"paused\"}}, \"id\": {id}}}",
-                id - 1
-            ),
-            _ => format!("{{\"return\": {{}}, \"id\": {id}}}"),
-        })
-        .unwrap();
-        assert_eq!(qmp.version(), QemuVersion::new(9, 1, 2));
-        let late = qmp.execute("late", None, Duration::from_millis(10));
-        assert!(matches!(late, Err(QmpError::Timeout { ref command, .. }) if command == "late"), "{late:?}");
-        let status = qmp.execute("query-status", None, Duration::from_secs(5)).unwrap();
-        assert_eq!(status["status"], "paused");
-        let event = qmp.next_event(Duration::from_secs(5)).unwrap().unwrap();
-        assert_eq!(event, Event { name: "STOP".to_owned(), data: Value::Null });
-        assert_eq!(qmp.next_event(Duration::from_millis(1)).unwrap(), None);
-    }
-
-    #[test]
-    fn a_refusal_is_an_error_with_qemus_words() {
-        let mut qmp = session(|command, id| match command {
-            "nope" => format!("{{\"error\": {{\"class\": \"CommandNotFound\", \"desc\": \"no nope\"}}, \"id\": {id}}}"),
-            _ => format!("{{\"return\": {{}}, \"id\": {id}}}"),
-        })
-        .unwrap();
-        let error = qmp.execute("nope", None, Duration::from_secs(5)).unwrap_err();
-        assert_eq!(error.to_string(), "QEMU refused `nope`: no nope (CommandNotFound)");
-        let [nope, fine] = qmp.execute_all([("nope", None), ("fine", None)], Duration::from_secs(5)).unwrap();
-        assert!(nope.is_err() && fine.is_ok());
-    }
-
-    #[test]
-    fn events_may_come_before_the_greeting() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        theirs.write_all(b"{\"event\": \"RESUME\"}\n").unwrap();
-        writeln!(theirs, "{GREETING}").unwrap();
-        theirs.write_all(b"{\"return\": {}, \"id\": 0}\n").unwrap();
-        let mut qmp = Qmp::over(ours.try_clone().unwrap().into(), ours.into(), Duration::from_secs(5)).unwrap();
-        assert_eq!(qmp.next_event(Duration::ZERO).unwrap().map(|event| event.name).as_deref(), Some("RESUME"));
-    }
-
-    #[test]
-    fn garbage_and_a_closed_session_are_errors() {
-        let error = session(|_, _| "garbage".to_owned()).unwrap_err();
-        assert!(matches!(error, QmpError::Malformed { ref text } if text == "garbage"), "{error}");
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        drop(theirs);
-        let error = Qmp::over(ours.try_clone().unwrap().into(), ours.into(), Duration::from_secs(5)).unwrap_err();
-        assert!(matches!(error, QmpError::Closed), "{error}");
-    }
-}
+mod tests;

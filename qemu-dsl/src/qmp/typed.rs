@@ -168,8 +168,8 @@ impl Qmp {
     ///
     /// As [`execute`](Self::execute). A session that QEMU closes instead of replying is no error.
     pub fn quit(&mut self, limit: Duration) -> Result<(), QmpError> {
-        match self.execute("quit", None, limit) {
-            Ok(_) | Err(QmpError::Closed) => Ok(()),
+        match self.quit_answered(limit) {
+            Ok(()) | Err(QmpError::Closed) => Ok(()),
             Err(error) => Err(error),
         }
     }

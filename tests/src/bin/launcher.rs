@@ -37,6 +37,18 @@ fn main() {
             return;
         }
     };
+    if how == "end" {
+        // The program becomes `sleep`, as whoever that is; there is no event for it.
+        let name = format!("/proc/{}/comm", machine.pid());
+        while std::fs::read_to_string(&name).is_ok_and(|name| name.trim() != "sleep") {
+            std::thread::yield_now();
+        }
+        match machine.end(None) {
+            Ok(ended) => println!("ended by {}", ended.how),
+            Err(error) => println!("{error}"),
+        }
+        return;
+    }
     let qmp = machine.qmp(socket, Instant::now() + Duration::from_secs(20)).expect("QMP");
     println!("ready");
     match how.as_str() {

@@ -5,7 +5,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, ExitCode, exit};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
+const EVENT: &[u8] =
+    br#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "RTC_CHANGE", "data": {"offset": 1}}"#;
 const GREETING: &str =
     r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 10}, "package": ""}, "capabilities": []}}"#;
 
@@ -49,6 +52,12 @@ fn hang() -> ! {
     }
 }
 
+/// Writes a line again and again, until nobody listens any more.
+fn repeat(client: &mut UnixStream, line: &[u8]) {
+    let lines = [line, b"\n"].concat().repeat(100);
+    while client.write_all(&lines).is_ok() {}
+}
+
 /// Writes without an end, in a thread.
 fn flood(mut to: impl std::io::Write + Send + 'static) {
     let chunk = vec![b'x'; 1 << 16];
@@ -60,6 +69,35 @@ fn ignore_sigterm() {
     let mut signals = nix::sys::signal::SigSet::empty();
     signals.add(nix::sys::signal::Signal::SIGTERM);
     signals.thread_block().expect("a signal can be blocked");
+}
+
+/// A thread that sends events without an end, and between them the replies that it is handed.
+struct Flood {
+    replies: Sender<String>,
+    sent: Receiver<()>,
+}
+
+impl Flood {
+    fn start(mut client: UnixStream) -> Self {
+        let ((replies, to_send), (tell, sent)) = (channel::<String>(), channel());
+        let events = [EVENT, b"\n"].concat().repeat(100);
+        std::thread::spawn(move || {
+            while client.write_all(&events).is_ok() {
+                if let Ok(reply) = to_send.try_recv()
+                    && client.write_all(reply.as_bytes()).is_ok()
+                {
+                    let _ = tell.send(());
+                }
+            }
+        });
+        Self { replies, sent }
+    }
+
+    fn send(&self, reply: String) {
+        let _ = self.replies.send(reply);
+        // Until then, this process must not end.
+        let _ = self.sent.recv();
+    }
 }
 
 /// Whether the fault has happened.
@@ -74,6 +112,10 @@ fn serve(fault: &str, mut client: UnixStream, listener: &UnixListener) -> bool {
         }
         "close-at-greeting" => return false,
         "silent" => hang(),
+        "flood-greeting" => {
+            repeat(&mut client, EVENT);
+            return false;
+        }
         _ => {}
     }
     let _ = writeln!(client, "{GREETING}");
@@ -85,6 +127,7 @@ fn serve(fault: &str, mut client: UnixStream, listener: &UnixListener) -> bool {
     if fault == "first-command-lost" && !LOST.swap(true, Ordering::Relaxed) {
         lines.by_ref().for_each(drop);
     }
+    let flood = (fault == "flood-events").then(|| Flood::start(client.try_clone().expect("a clone")));
     for line in lines {
         let message: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         let (command, id) = (message["execute"].as_str().unwrap_or_default(), &message["id"]);
@@ -103,6 +146,22 @@ fn serve(fault: &str, mut client: UnixStream, listener: &UnixListener) -> bool {
                 while client.write_all(&chunk).is_ok() {}
                 return false;
             }
+            ("flood-blank-lines", "query-status") => {
+                repeat(&mut client, b"");
+                return false;
+            }
+            ("flood-late-ids", "query-status") => {
+                repeat(&mut client, br#"{"return": {"status": "old"}, "id": 987654}"#);
+                return false;
+            }
+            ("flood-at-quit", "quit") => {
+                repeat(&mut client, EVENT);
+                return false;
+            }
+            ("large-reply", "query-status") => {
+                let list = vec![serde_json::json!([0]); 20_000];
+                serde_json::json!({ "return": list, "id": id })
+            }
             ("late-replies", "query-status") => {
                 let _ = writeln!(client, r#"{{"event": "RESUME", "timestamp": {{}}}}"#);
                 let _ = writeln!(client, r#"{{"return": {{"status": "old"}}, "id": 987654}}"#);
@@ -115,7 +174,11 @@ fn serve(fault: &str, mut client: UnixStream, listener: &UnixListener) -> bool {
             }
             _ => serde_json::json!({ "return": {}, "id": id }),
         };
-        let _ = writeln!(client, "{reply}");
+        if let Some(flood) = &flood {
+            flood.send(format!("{reply}\n"));
+        } else {
+            let _ = writeln!(client, "{reply}");
+        }
         if command == "quit" {
             return true;
         }

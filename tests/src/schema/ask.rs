@@ -51,6 +51,7 @@ impl<'a> Binary<'a> {
     /// When it does not run.
     pub fn start(qemu: &'a Qemu, arch: Architecture, dir: &'a Path) -> Self {
         let (machine, mut qmp) = start(qemu, arch, dir, &["-M", "none"]).expect("QEMU runs");
+        qmp.set_memory_limit(64 << 20);
         let mut ask = |command: &str| qmp.execute(command, None, LIMIT).expect("QEMU tells about itself");
         let (qapi, options) = (Qapi::new(&ask("query-qmp-schema")), ask("query-command-line-options"));
         Self { qemu, arch, dir, qmp, _machine: machine, qapi, options, machines: HashMap::new() }
