@@ -33,6 +33,7 @@
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
 //! | [`schemas`] | every option that the library writes, as data |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
+//! | [`files`], [`image`] | files from elsewhere: opened without waiting, and what a disk image names |
 //! | `host` | the probes; feature `host` |
 //! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
 //!
@@ -40,6 +41,7 @@
 //! facts.
 extern crate self as qemu_dsl;
 
+mod bytes;
 mod command;
 #[cfg(feature = "host")]
 mod connect;
@@ -58,8 +60,10 @@ pub mod bus;
 pub mod cpu;
 pub mod device;
 pub mod facts;
+pub mod files;
 #[cfg(feature = "host")]
 pub mod host;
+pub mod image;
 pub mod kernel;
 #[cfg(feature = "host")]
 pub mod launch;
