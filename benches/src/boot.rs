@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use qemu_dsl::QemuCommand;
 use qemu_dsl::accel::Architecture::{self, Aarch64, X86_64};
 use qemu_dsl::facts::{Acceleration, Os};
 use qemu_dsl::kernel::{MmioDiscovery, has_pvh};
 use qemu_dsl::launch::Launch;
 use qemu_dsl::sandbox::{Profile, SandboxConfig, plan};
-use qemu_dsl::{HostFacts, QemuCommand};
 use tests::plans::bare;
 use tests::{guest_dir, minimal_guest_dir, qemus};
 
@@ -54,11 +54,9 @@ impl Place<'_> {
             .kernel_mmio(MmioDiscovery::from_config(&kernel))
             .pvh_kernel(has_pvh(&kernel) && self.guest_file("vmlinux").is_file())
             .profile(profile);
-        let facts = HostFacts {
-            qemu_version: Some(qemus()[0].version),
-            seccomp: true,
-            ..bare(self.arch, Os::Linux, Acceleration::Tcg)
-        };
+        let facts = bare(self.arch, Os::Linux, Acceleration::Tcg)
+            .with_qemu_version(Some(qemus()[0].version))
+            .with_seccomp(true);
         let plan = plan(&config, &facts).expect("a plan");
         let edited = |arg: &std::ffi::OsStr| {
             let arg = arg.to_str().expect("UTF-8").to_owned();

@@ -199,7 +199,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut agent = machine.agent(&config.paths().cmd, deadline)?;
     println!("{}", agent.ask("ping", deadline)?);
     let qmp = machine.qmp(&config.paths().qmp, deadline)?;
-    println!("{}", machine.end(Some(qmp)).how);
+    println!("{}", machine.end(Some(qmp))?.how);
     Ok(())
 }
 "#;

@@ -31,7 +31,7 @@ pub fn config() -> SandboxConfig {
 
 /// A host with everything.
 pub fn facts() -> HostFacts {
-    HostFacts { qemu_version: Some(QemuVersion::new(9, 2, 0)), ..HostFacts::example() }
+    HostFacts::example().with_qemu_version(Some(QemuVersion::new(9, 2, 0)))
 }
 
 /// The library's command.

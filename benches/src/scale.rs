@@ -117,7 +117,10 @@ pub fn machines(count: usize) -> Machines {
         })
         .collect();
     let answered = ms(started.elapsed());
-    let ends = machines.into_iter().zip(sessions).map(|((machine, _dir), qmp)| machine.end(Some(qmp)).processes_left);
+    let ends = machines
+        .into_iter()
+        .zip(sessions)
+        .map(|((machine, _dir), qmp)| machine.end(Some(qmp)).expect("it can be ended").processes_left);
     let left = ends.sum();
     Machines { launched, answered, ended: ms(started.elapsed()), threads, descriptors, memory, left }
 }

@@ -34,7 +34,7 @@ pub fn ours(program: &Path) -> f64 {
     let called = now();
     let machine = Launch::new(&command).start().expect("it starts");
     machine.wait(Instant::now() + Duration::from_secs(10)).expect("it ends");
-    let ended = machine.end(None);
+    let ended = machine.end(None).expect("it can be ended");
     assert!(ended.status.success());
     until(&ended.console, called)
 }

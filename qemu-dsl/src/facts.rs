@@ -15,8 +15,20 @@ use crate::accel::{
 /// let facts = HostFacts::example();
 /// assert!(facts.tsc_deadline().is_some());
 /// ```
+///
+/// More facts will come. So [`HostFacts::new`] makes those of a host that has nothing, and methods say what it has; a file that
+/// lacks a newer fact says that the host lacks it.
+///
+/// ```
+/// use qemu_dsl::HostFacts;
+/// use qemu_dsl::accel::Architecture;
+/// use qemu_dsl::facts::{Acceleration, Os};
+/// let facts = HostFacts::new(Architecture::Aarch64, Os::Linux).with_accel(Acceleration::Kvm).with_bwrap(true);
+/// assert!(facts.io_uring().is_none());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub struct HostFacts {
     /// The processor's architecture.
     pub arch: Architecture,
@@ -34,6 +46,15 @@ pub struct HostFacts {
     pub qemu_version: Option<QemuVersion>,
     /// Whether the QEMU binary has a seccomp filter; Linux only.
     pub seccomp: bool,
+    /// Whether `unshare` can make the namespaces of the sandbox through a user namespace; Linux only.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub unshare_user: bool,
+    /// Whether bubblewrap can make the jail of the sandbox; Linux only.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub bwrap: bool,
+    /// Whether the launcher is root, and QEMU gets a user of its own.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub root: bool,
 }
 
 /// An operating system that QEMU runs on and this crate knows.
@@ -143,19 +164,64 @@ pub enum Platform {
     Aarch64(HostAccel<Aarch64>),
 }
 
+/// A method that says what a host has.
+macro_rules! facts {
+    ($($name:ident: $field:ident, $ty:ty;)*) => {
+        /// What the host has, one by one.
+        impl HostFacts {
+            $(
+                #[doc = concat!("These facts with another [`", stringify!($field), "`](field@Self::", stringify!($field), ").")]
+                #[must_use]
+                pub const fn $name(mut self, $field: $ty) -> Self {
+                    self.$field = $field;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+facts! {
+    with_arch: arch, Architecture;
+    with_os: os, Os;
+    with_accel: accel, Acceleration;
+    with_tsc_deadline: tsc_deadline, bool;
+    with_io_uring: io_uring, bool;
+    with_unshare: unshare, bool;
+    with_qemu_version: qemu_version, Option<QemuVersion>;
+    with_seccomp: seccomp, bool;
+    with_unshare_user: unshare_user, bool;
+    with_bwrap: bwrap, bool;
+    with_root: root, bool;
+}
+
 impl HostFacts {
+    /// Facts of a host that has nothing but emulation, and whose QEMU is not known.
+    pub const fn new(arch: Architecture, os: Os) -> Self {
+        Self {
+            arch,
+            os,
+            accel: Acceleration::Tcg,
+            tsc_deadline: false,
+            io_uring: false,
+            unshare: false,
+            qemu_version: None,
+            seccomp: false,
+            unshare_user: false,
+            bwrap: false,
+            root: false,
+        }
+    }
+
     /// Facts of a usual Linux server, for examples and tests.
     pub const fn example() -> Self {
-        Self {
-            arch: Architecture::X86_64,
-            os: Os::Linux,
-            accel: Acceleration::Kvm,
-            tsc_deadline: true,
-            io_uring: true,
-            unshare: true,
-            qemu_version: Some(QemuVersion::new(9, 2, 0)),
-            seccomp: true,
-        }
+        Self::new(Architecture::X86_64, Os::Linux)
+            .with_accel(Acceleration::Kvm)
+            .with_tsc_deadline(true)
+            .with_io_uring(true)
+            .with_unshare(true)
+            .with_qemu_version(Some(QemuVersion::new(9, 2, 0)))
+            .with_seccomp(true)
     }
 
     /// Whether the facts can all be true.
@@ -168,7 +234,7 @@ impl HostFacts {
     /// ```
     /// use qemu_dsl::HostFacts;
     /// use qemu_dsl::facts::{Acceleration, Os};
-    /// let lie = HostFacts { os: Os::Macos, accel: Acceleration::Kvm, ..HostFacts::example() };
+    /// let lie = HostFacts::example().with_os(Os::Macos).with_accel(Acceleration::Kvm);
     /// assert!(lie.check().is_err());
     /// ```
     pub fn check(&self) -> Result<(), FactsError> {

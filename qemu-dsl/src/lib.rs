@@ -48,6 +48,8 @@ mod connect;
 #[cfg(feature = "host")]
 mod deadline;
 #[cfg(feature = "host")]
+mod process;
+#[cfg(feature = "host")]
 mod programs;
 mod setters;
 #[cfg(feature = "host")]

@@ -160,7 +160,7 @@ pub fn judge_with(command: &QemuCommand, qmp: &Path, ask: impl FnOnce(&mut Qmp))
     match session {
         Ok(mut session) => {
             ask(&mut session);
-            Judged::Accepted { stderr: machine.end(Some(session)).stderr }
+            Judged::Accepted { stderr: machine.end(Some(session)).expect("QEMU can be ended").stderr }
         }
         Err(LaunchError::Exited { stderr, .. }) => Judged::Rejected { stderr },
         Err(error) => panic!("{error}\n{command}"),

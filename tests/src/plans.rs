@@ -10,16 +10,7 @@ use qemu_dsl::{HostFacts, QemuVersion};
 
 /// Facts of a host without anything.
 pub fn bare(arch: Architecture, os: Os, accel: Acceleration) -> HostFacts {
-    HostFacts {
-        arch,
-        os,
-        accel,
-        tsc_deadline: false,
-        io_uring: false,
-        unshare: false,
-        qemu_version: None,
-        seccomp: false,
-    }
+    HostFacts::new(arch, os).with_accel(accel)
 }
 
 /// All hosts: each architecture, system and accelerator that go together, with each fact on and off.
@@ -33,14 +24,9 @@ pub fn hosts(version: Option<QemuVersion>) -> Vec<HostFacts> {
             (Os::Macos, Acceleration::Tcg),
         ] {
             for bits in 0..16_u8 {
-                hosts.push(HostFacts {
-                    tsc_deadline: bits & 1 != 0,
-                    io_uring: bits & 2 != 0,
-                    unshare: bits & 4 != 0,
-                    seccomp: bits & 8 != 0,
-                    qemu_version: version,
-                    ..bare(arch, os, accel)
-                });
+                let host = bare(arch, os, accel).with_tsc_deadline(bits & 1 != 0).with_io_uring(bits & 2 != 0);
+                let host = host.with_unshare(bits & 4 != 0).with_seccomp(bits & 8 != 0);
+                hosts.push(host.with_qemu_version(version));
             }
         }
     }

@@ -130,7 +130,7 @@ fn host_arch() -> Architecture {
 #[test]
 fn the_stand_in_replaces_the_accelerator_alone() {
     let qemu = &qemus()[0];
-    let facts = HostFacts { qemu_version: Some(qemu.version), ..HostFacts::example() };
+    let facts = HostFacts::example().with_qemu_version(Some(qemu.version));
     let config = SandboxConfig::new("vm-1", Path::new("/x"), Path::new("/y")).unwrap();
     let plan = plan(&config, &facts).unwrap();
     assert_eq!((facts.os, facts.accel), (Os::Linux, Acceleration::Kvm));

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use qemu_dsl::QemuCommand;
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::facts::{Acceleration, Os};
 use qemu_dsl::kernel::{MmioDiscovery, has_pvh};
@@ -11,7 +12,6 @@ use qemu_dsl::machine::{MachineType, RunsUnder};
 use qemu_dsl::prelude::*;
 use qemu_dsl::sandbox::{MachineKind, Profile, SandboxConfig, plan};
 use qemu_dsl::vm::{Console, Target};
-use qemu_dsl::{HostFacts, QemuCommand};
 use tests::plans::bare;
 use tests::{Qemu, guest_dir, minimal_guest_dir, qemus};
 
@@ -34,7 +34,7 @@ fn talk(command: &QemuCommand, cmd: &Path, event: &Path) {
     let off = machine.wait(Instant::now() + Duration::from_secs(30));
     let console = said(&machine);
     assert!(off.is_some(), "the guest does not power off\n{command}\n{console}");
-    let ended = machine.end(None);
+    let ended = machine.end(None).unwrap();
     assert_eq!((ended.how, ended.status.code(), ended.processes_left), (End::Itself, Some(0), 0), "{}", ended.stderr);
     // What the kernel said before it had found virtio is not on a virtconsole.
     let first = if console.contains("/dev/hvc0") { "init: " } else { "Linux version" };
@@ -50,7 +50,7 @@ fn sandbox(qemu: &Qemu, arch: Architecture, guest: &Path, profile: Profile, expe
     let config = SandboxConfig::new("boot", dir.path(), guest).unwrap().qemu(qemu.binary(arch)).unwrap();
     let config = config.profile(profile).kernel_mmio(MmioDiscovery::from_config(&kernel));
     let config = config.pvh_kernel(vmlinux && has_pvh(&kernel));
-    let facts = HostFacts { qemu_version: Some(qemu.version), ..bare(arch, Os::Linux, Acceleration::Tcg) };
+    let facts = bare(arch, Os::Linux, Acceleration::Tcg).with_qemu_version(Some(qemu.version));
     let plan = plan(&config, &facts).unwrap();
     assert_eq!(plan.machine(), expected);
     let fast = profile == Profile::Fast && vmlinux;

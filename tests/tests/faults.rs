@@ -153,7 +153,7 @@ impl Try<'_> {
             self.in_time(asked);
             return Self::word(&LaunchError::Qmp(error));
         }
-        let ended = machine.end(Some(qmp));
+        let ended = machine.end(Some(qmp)).unwrap();
         assert_eq!(ended.processes_left, 0, "{}", self.fault.name);
         self::ended(ended.how)
     }
@@ -251,7 +251,7 @@ impl Try<'_> {
                 assert!(agent.ask("ping", deadline).unwrap().starts_with("pong "));
                 agent.tell("poweroff", deadline).unwrap();
                 machine.powering_off();
-                ended(machine.end(Some(session)).how)
+                ended(machine.end(Some(session)).unwrap().how)
             }
             "impatient" => {
                 let soon = Instant::now() + Duration::from_millis(20);
@@ -272,7 +272,7 @@ impl Try<'_> {
             }
             "quit" => {
                 let _ = machine.wait(Instant::now() + moment);
-                ended(machine.end(Some(session)).how)
+                ended(machine.end(Some(session)).unwrap().how)
             }
             _ => {
                 let _ = machine.wait(Instant::now() + moment);

@@ -64,7 +64,7 @@ fn typed_qmp() {
         // The longest reply that there is, on one line.
         let schema = qmp.execute("query-qmp-schema", None, LIMIT).unwrap();
         assert!(schema.to_string().len() > 100_000);
-        let ended = machine.end(Some(qmp));
+        let ended = machine.end(Some(qmp)).unwrap();
         assert_eq!((ended.how, ended.status.code(), ended.processes_left), (End::Quit, Some(0), 0));
     }
 }
@@ -76,7 +76,7 @@ fn the_power_button_is_pressed_and_a_guest_that_does_not_care_is_ended() {
     qmp.cont(LIMIT).unwrap();
     machine.power_down(&mut qmp).unwrap();
     assert!(qmp.events(LIMIT).any(|event| event.unwrap().name == "POWERDOWN"));
-    assert_eq!(machine.end(Some(qmp)).how, End::Quit);
+    assert_eq!(machine.end(Some(qmp)).unwrap().how, End::Quit);
 }
 
 /// QEMU has its client, and room for two more; connecting by itself would wait for ever.
@@ -94,7 +94,7 @@ fn clients_of_a_busy_socket_wait_until_their_deadline() {
         assert!(waiting.len() < 100, "QEMU has no room for so many");
     };
     assert!(matches!(error, LaunchError::Timeout { .. }), "{error}");
-    assert_eq!(machine.end(Some(qmp)).how, End::Quit, "the first client is served all the same");
+    assert_eq!(machine.end(Some(qmp)).unwrap().how, End::Quit, "the first client is served all the same");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_passed_socket_is_there_before_qemu_is() {
         assert_eq!(qmp.status(LIMIT).unwrap(), RunState::Paused, "QEMU {}", qemu.version);
         drop(qmp);
         let again = machine.qmp(&socket, soon()).unwrap();
-        assert_eq!(machine.end(Some(again)).how, End::Quit);
+        assert_eq!(machine.end(Some(again)).unwrap().how, End::Quit);
     }
 }
 
@@ -137,7 +137,7 @@ fn a_program_starts_as_from_a_shell() {
     }
     let machine = Launch::new(&command).pass_fd(&passed).start().unwrap();
     machine.wait(soon()).expect("it ends by itself");
-    let ended = machine.end(None);
+    let ended = machine.end(None).unwrap();
     assert_eq!((ended.how, ended.status.code()), (End::Itself, Some(7)), "{}", ended.stderr);
     let said = String::from_utf8(ended.console).unwrap();
     let lines: Vec<&str> = said.lines().collect();
@@ -186,7 +186,7 @@ fn sockets_are_for_user_and_group_alone() {
     let mode = std::fs::metadata(dir.path().join("qmp.sock")).unwrap().permissions().mode();
     assert_eq!(mode & 0o007, 0, "{mode:o}");
     assert_eq!(mode & 0o060, 0o060, "{mode:o}");
-    machine.end(Some(qmp));
+    machine.end(Some(qmp)).unwrap();
 }
 
 #[test]
@@ -328,6 +328,6 @@ fn an_agent_is_reached_again() {
     let answer = machine.agent(&cmd, soon()).unwrap().ask("poweroff", soon()).unwrap();
     assert_eq!(answer, "bye");
     machine.powering_off();
-    let ended = machine.end(None);
+    let ended = machine.end(None).unwrap();
     assert_eq!((ended.how, ended.processes_left), (End::Itself, 0));
 }

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use qemu_dsl::HostFacts;
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::facts::{Acceleration, Os};
 use qemu_dsl::launch::{Agent, Gvproxy, GvproxyError, Launch, Machine};
@@ -72,7 +71,7 @@ impl Guest {
         std::fs::copy(guest.join(format!("rootfs-{arch}.qcow2")), dir.path().join("overlay.qcow2")).unwrap();
         let config = SandboxConfig::new("net", dir.path(), &guest).unwrap().qemu(qemu.binary(arch)).unwrap();
         let config = config.allow_network(allow).expose(ports.iter().copied()).unwrap();
-        let facts = HostFacts { qemu_version: Some(qemu.version), ..bare(arch, Os::Linux, Acceleration::Tcg) };
+        let facts = bare(arch, Os::Linux, Acceleration::Tcg).with_qemu_version(Some(qemu.version));
         let plan = plan(&config, &facts).unwrap();
         let network = Gvproxy::start(gvproxy().as_os_str(), &config).unwrap().expect("a network");
         let machine = Launch::new(plan.command()).start().unwrap();

@@ -35,7 +35,7 @@ fn device(argv: &[String], head: &str) -> Option<Parsed> {
 /// Facts, then: -accel, -cpu, -machine, suffix, console=, -serial.
 #[test]
 fn the_table() {
-    let tsc = |facts: HostFacts| HostFacts { tsc_deadline: true, ..facts };
+    let tsc = |facts: HostFacts| facts.with_tsc_deadline(true);
     let no_core = "mem-merge=off,dump-guest-core=off";
     let microvm = "microvm,acpi=off,x-option-roms=off";
     let virt = "virt,virtualization=off,highmem=off,gic-version=3,mem-merge=off";
@@ -185,7 +185,7 @@ fn an_io_thread_where_there_is_ioeventfd() {
         (Aarch64, Linux, Tcg, new, true),
         (Aarch64, Macos, Hvf, new, false),
     ] {
-        let argv = argv(&config(), &HostFacts { qemu_version: version, ..bare(arch, os, accel) });
+        let argv = argv(&config(), &bare(arch, os, accel).with_qemu_version(version));
         let what = format!("{arch} {os:?} {accel:?} {version:?}");
         let objects = values(&argv, "-object");
         assert_eq!(objects, if expected { vec!["iothread,id=iothread0-vm-1"] } else { vec![] }, "{what}");
@@ -212,7 +212,7 @@ fn the_network_by_version() {
         (Some((11, 1, 0)), Ok(",reconnect-ms=250")),
     ] {
         let version = version.map(|(major, minor, micro)| QemuVersion::new(major, minor, micro));
-        let facts = HostFacts { qemu_version: version, ..ALL };
+        let facts = ALL.with_qemu_version(version);
         match (plan(&on, &facts), expected) {
             (Ok(_), Ok(suffix)) => {
                 let argv = argv(&on, &facts);
@@ -265,7 +265,7 @@ fn the_wrappers() {
         start(&config().allow_network(true), &ALL),
         format!("{} qemu-system-x86_64", unshare.replace("--net ", ""))
     );
-    let mac = HostFacts { os: Macos, accel: Hvf, ..ALL };
+    let mac = ALL.with_os(Macos).with_accel(Hvf);
     assert_eq!(start(&config().qemu("/opt/my qemu").unwrap(), &mac), "/opt/my qemu");
 }
 
@@ -427,7 +427,7 @@ fn a_planner_is_not_misled_by_words_that_look_like_its_own() {
 
 #[test]
 fn a_planner_refuses_what_plan_refuses() {
-    let old = HostFacts { qemu_version: Some(QemuVersion::new(5, 2, 0)), ..ALL };
+    let old = ALL.with_qemu_version(Some(QemuVersion::new(5, 2, 0)));
     let mut planner = Planner::new(old);
     assert!(planner.plan(&config()).is_ok());
     let error = planner.plan(&config().allow_network(true)).unwrap_err();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
-use qemu_dsl::launch::{AgentError, Ended, Gvproxy, GvproxyError, Killer, Launch, LaunchError, Machine, WorkDir};
+use qemu_dsl::launch::{AgentError, Ended, Gvproxy, GvproxyError, Killer, LaunchError, Machine, WorkDir};
 use qemu_dsl::sandbox::{Plan, SandboxConfig, VmId, plan};
 
 use crate::cli::Cli;
@@ -84,7 +84,7 @@ fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts)
     let paths = config.paths();
     // It ends when this function does, after QEMU.
     let _network = Gvproxy::start(&cli.gvproxy, config)?;
-    let mut machine = Launch::sandbox(plan).console_log(&paths.console_log).tap(console::show).start()?;
+    let mut machine = plan.launcher().console_log(&paths.console_log).tap(console::show).start()?;
     interrupts.end_with(machine.killer());
     let talked = talk(&machine, config, deadline).map_err(|error| explain(error, &machine, cli.timeout));
     let qmp = machine.qmp(&paths.qmp, Instant::now() + Duration::from_secs(1));
@@ -92,7 +92,8 @@ fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts)
         machine.powering_off();
     }
     let ended = machine.end(qmp.ok());
-    Ok((talked?, ended))
+    let answer = talked?;
+    Ok((answer, ended?))
 }
 
 /// Waits for the agent, asks it, and tells it to power off.

@@ -275,16 +275,13 @@ fn conclude(binary: &OsStr, os: Os, arch: Architecture, answers: Answers) -> Pro
     let tsc_deadline = questions::tsc_deadline(os, arch);
     let io_uring = questions::io_uring(os, qemu.as_ref());
     let seccomp = questions::seccomp(os, qemu.as_ref());
-    let facts = HostFacts {
-        arch,
-        os,
-        accel: acceleration,
-        tsc_deadline: tsc_deadline.yes,
-        io_uring: io_uring.yes,
-        unshare: namespaces.yes,
-        qemu_version: qemu.as_ref().ok().map(|info| info.version),
-        seccomp: seccomp.yes,
-    };
+    let facts = HostFacts::new(arch, os)
+        .with_accel(acceleration)
+        .with_tsc_deadline(tsc_deadline.yes)
+        .with_io_uring(io_uring.yes)
+        .with_unshare(namespaces.yes)
+        .with_qemu_version(qemu.as_ref().ok().map(|info| info.version))
+        .with_seccomp(seccomp.yes);
     let version = match &qemu {
         Ok(info) => Verdict::yes("qemu", format!("{} is version {}", binary.display(), info.version)),
         Err(error) => Verdict::no("qemu", error.to_string()),

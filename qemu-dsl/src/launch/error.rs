@@ -75,6 +75,22 @@ pub enum LaunchError {
         /// The option of the shell's `ulimit`.
         flag: &'static str,
     },
+    /// SIGKILL did not end it.
+    #[error("process {pid} is there still after SIGKILL: {why}; end that, or end process {pid} as a user who may")]
+    Alive {
+        /// The started program.
+        pid: i32,
+        /// Why, as far as the kernel tells.
+        why: String,
+    },
+    /// Who listens on a socket cannot be seen.
+    #[error(
+        "who listens on `{path}` cannot be seen: /proc is not mounted, or is that of another process namespace; mount this namespace's own (`mount -t proc proc /proc`, `unshare --mount-proc`)"
+    )]
+    NoProc {
+        /// The socket.
+        path: String,
+    },
     /// The command cannot take another argument.
     #[error(transparent)]
     Command(#[from] CommandError),

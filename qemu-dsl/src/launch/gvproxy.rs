@@ -7,11 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::output::Output;
 use super::relay::Relay;
-use super::spawn::Program;
-use super::watch::Watch;
 use crate::connect::connect;
+use crate::process::{Output, Program, Watch};
 use crate::sandbox::{ExposedPort, NetworkMode, SandboxConfig};
 use crate::status::ended_with;
 use crate::{CommandError, QemuCommand};
@@ -102,11 +100,11 @@ impl Gvproxy {
         let path = crate::programs::find(program).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let command =
             command(&path, mode, &paths.gvproxy, &control).map_err(|error| failed(io::Error::other(error)))?;
-        let program = Program { command, dir: Some(paths.work_dir.clone()), passed: Vec::new() };
+        let program = Program { dir: Some(paths.work_dir.clone()), ..Program::new(command) };
         let (watch, stdout, stderr) = Watch::start(program).map_err(failed)?;
         // It says nothing there, and must not wait for anybody to read it.
-        let _ = Output::collect(stdout, None, None);
-        let stderr = Output::collect(stderr, None, None);
+        Output::collect(stdout, None, None).map_err(failed)?;
+        let stderr = Output::collect(stderr, None, None).map_err(failed)?;
         let mut gvproxy = Self { watch, stderr, socket: paths.gvproxy.clone(), control, relays: Vec::new() };
         let deadline = Instant::now() + LIMIT;
         for socket in [gvproxy.control.clone(), gvproxy.socket.clone()] {
@@ -176,7 +174,7 @@ impl Gvproxy {
 impl Drop for Gvproxy {
     fn drop(&mut self) {
         self.relays.clear();
-        self.watch.kill();
+        let _ = self.watch.kill();
         // It has no time to remove them itself.
         for socket in [&self.socket, &self.control] {
             let _ = std::fs::remove_file(socket);

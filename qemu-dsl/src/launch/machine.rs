@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use super::agent::{Agent, AgentError};
 use super::error::{LaunchError, complained_about};
-use super::output::Output;
-use super::watch::{self, Watch};
 use crate::connect::connect;
 use crate::deadline::left;
+use crate::process::{Alive, Output, Target, Watch, peer};
 use crate::qmp::{Qmp, QmpError};
 use crate::status::ended_with;
 
@@ -102,12 +103,12 @@ pub struct Ended {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Killer(watch::Target);
+pub struct Killer(Target);
 
 impl Killer {
     /// Kills the machine, if it still runs, and does not wait.
     pub fn kill(&self) {
-        self.0.signal(nix::sys::signal::Signal::SIGKILL);
+        self.0.signal(Signal::SIGKILL);
     }
 }
 
@@ -196,9 +197,12 @@ impl Machine {
     /// write to may be anybody's.
     fn checked(&self, stream: UnixStream, path: &Path) -> Result<UnixStream, LaunchError> {
         let failed = |source| LaunchError::Socket { path: path.display().to_string(), source };
-        let Some(peer) = super::family::peer(&stream).map_err(|error| failed(error.into()))? else { return Ok(stream) };
+        let Some(peer) = peer(&stream).map_err(|error| failed(error.into()))? else { return Ok(stream) };
         if self.watch.is_own(peer.pid) {
             return Ok(stream);
+        }
+        if !crate::process::is_visible() {
+            return Err(LaunchError::NoProc { path: path.display().to_string() });
         }
         // What has just ended cannot be told apart any more: then the program's end is the reason.
         if !peer.is_alive()
@@ -279,7 +283,7 @@ impl Machine {
     /// let mut machine = Launch::new(&command).start()?;
     /// let mut qmp = machine.qmp("/run/vm/qmp.sock", Instant::now() + Duration::from_secs(5))?;
     /// machine.power_down(&mut qmp)?;
-    /// println!("{}", machine.end(Some(qmp)).how);
+    /// println!("{}", machine.end(Some(qmp))?.how);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn power_down(&mut self, qmp: &mut Qmp) -> Result<(), QmpError> {
@@ -289,37 +293,44 @@ impl Machine {
     }
 
     /// Ends the machine: the guest's own power-off, for 5 s if it is under way; QMP's `quit`; after 5 s SIGTERM; after 2 s
-    /// more SIGKILL. When this returns, the program is gone.
-    pub fn end(mut self, qmp: Option<Qmp>) -> Ended {
-        let (how, status) = self.end_in_steps(qmp);
+    /// more SIGKILL. When this returns without an error, the program is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError::Alive`] for a program that is there 2 s after SIGKILL: one that another process traces, that runs as a user
+    /// whose processes this one may not signal, or that waits in the kernel. It is as ended as this process can make it.
+    pub fn end(mut self, qmp: Option<Qmp>) -> Result<Ended, LaunchError> {
+        let (how, status) = self.end_in_steps(qmp)?;
         // The program is gone: what is still to be read stands in the pipes.
         for output in [&self.stdout, &self.stderr] {
             output.wait_for_end(Duration::from_millis(100));
         }
         let processes_left = self.watch.processes_left();
-        Ended { how, status, console: self.console(), stderr: self.stderr(), processes_left }
+        Ok(Ended { how, status, console: self.console(), stderr: self.stderr(), processes_left })
     }
 
-    fn end_in_steps(&mut self, qmp: Option<Qmp>) -> (End, ExitStatus) {
+    fn end_in_steps(&mut self, qmp: Option<Qmp>) -> Result<(End, ExitStatus), LaunchError> {
         self.watch.remember_family();
         let grace = if self.powering_off.is_some() { POWER_LIMIT } else { Duration::ZERO };
         if let Some(status) = self.wait(Instant::now() + grace) {
-            return (self.powering_off.unwrap_or(End::Itself), status);
+            return Ok((self.powering_off.unwrap_or(End::Itself), status));
         }
         if let Some(mut qmp) = qmp {
             // A refusal or a broken session is no reason to stop: the next steps do not need QMP.
             let asked = qmp.execute("quit", None, QUIT_LIMIT);
+            let how = if asked.is_ok() { End::Quit } else { End::Itself };
             if (asked.is_ok() || matches!(asked, Err(QmpError::Closed)))
                 && let Some(status) = self.wait(Instant::now() + QUIT_LIMIT)
             {
-                return (End::Quit, status);
+                return Ok((how, status));
             }
         }
-        self.watch.target().signal(nix::sys::signal::Signal::SIGTERM);
+        self.watch.target().signal(Signal::SIGTERM);
         if let Some(status) = self.wait(Instant::now() + TERM_LIMIT) {
-            return (End::Term, status);
+            return Ok((End::Term, status));
         }
-        (End::Kill, self.watch.kill())
+        let killed = self.watch.kill();
+        killed.map(|status| (End::Kill, status)).map_err(|Alive { pid, why }| LaunchError::Alive { pid, why })
     }
 }
 

@@ -12,7 +12,7 @@
 //! let machine = Launch::new(&command).start()?;
 //! let mut qmp = machine.qmp("/run/vm/qmp.sock", Instant::now() + Duration::from_secs(5))?;
 //! println!("{}", qmp.execute("query-status", None, Duration::from_secs(1))?);
-//! let ended = machine.end(Some(qmp));
+//! let ended = machine.end(Some(qmp))?;
 //! assert_eq!(ended.how, End::Quit);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -32,17 +32,14 @@
 
 mod agent;
 mod error;
-mod family;
 mod gvproxy;
 mod limits;
 mod machine;
-mod output;
 mod relay;
-mod spawn;
-mod watch;
 mod workdir;
-mod zombie;
 
+use std::ffi::OsString;
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::time::Instant;
@@ -53,55 +50,46 @@ pub use gvproxy::{Gvproxy, GvproxyError};
 pub use machine::{End, Ended, Killer, Machine};
 pub use workdir::{WorkDir, WorkDirError};
 
-use crate::sandbox::Plan;
-use crate::{QemuCommand, QemuVersion, Since};
-use output::Output;
-use spawn::Program;
-use watch::Watch;
+use crate::process::{Environment, Output, Program, Watch};
+pub use crate::process::{Limits, Tap};
+use crate::{QemuCommand, Since};
 
 /// How a command is started. [The module](self) has an example.
 pub struct Launch<'a> {
     command: &'a QemuCommand,
     tap: Option<Tap>,
-    console_log: Option<&'a Path>,
+    log: Option<Log<'a>>,
     exit_with_parent: bool,
     passed: Vec<BorrowedFd<'a>>,
+    environment: Environment,
+    limits: Limits,
+    oom_score_adj: Option<i16>,
 }
 
-/// Takes what the console shows, as it comes.
-pub type Tap = Box<dyn FnMut(&[u8]) + Send>;
+/// Where the console goes.
+enum Log<'a> {
+    Path(&'a Path),
+    File(File),
+}
 
 impl std::fmt::Debug for Launch<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Launch")
-            .field("command", self.command)
-            .field("console_log", &self.console_log)
-            .finish_non_exhaustive()
+        f.debug_struct("Launch").field("command", self.command).field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
 impl<'a> Launch<'a> {
     /// Starts this command.
     pub fn new(command: &'a QemuCommand) -> Self {
-        Self { command, tap: None, console_log: None, exit_with_parent: false, passed: Vec::new() }
-    }
-
-    /// Starts a sandbox. Where its QEMU can, it is told to end with its parent ([`exit_with_parent`](Self::exit_with_parent)).
-    ///
-    /// ```no_run
-    /// use qemu_dsl::HostFacts;
-    /// use qemu_dsl::launch::Launch;
-    /// use qemu_dsl::sandbox::{SandboxConfig, plan};
-    /// let config = SandboxConfig::new("job-1", "/run/vm-job-1", "/usr/lib/sandbox")?;
-    /// let plan = plan(&config, &HostFacts::example())?;
-    /// let machine = Launch::sandbox(&plan).console_log(&config.paths().console_log).start()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn sandbox(plan: &'a Plan) -> Self {
-        let launch = Self::new(plan.command());
-        match plan.qemu_version().and_then(QemuVersion::since) {
-            Some(proof) => launch.exit_with_parent(proof),
-            None => launch,
+        Self {
+            command,
+            tap: None,
+            log: None,
+            exit_with_parent: false,
+            passed: Vec::new(),
+            environment: Environment::default(),
+            limits: Limits::new(),
+            oom_score_adj: None,
         }
     }
 
@@ -113,10 +101,59 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Writes QEMU's standard output to a file too, at most 16 MiB of it.
+    /// Writes QEMU's standard output to a file too, at most 16 MiB of it. What was in the file is gone then. It has to be this
+    /// user's, and no link; a device, such as `/dev/null`, is fine.
     #[must_use]
     pub fn console_log(mut self, path: &'a (impl AsRef<Path> + ?Sized)) -> Self {
-        self.console_log = Some(path.as_ref());
+        self.log = Some(Log::Path(path.as_ref()));
+        self
+    }
+
+    /// The same, to a file that is open already: where others can write to its directory, it is made with
+    /// [`WorkDir::create_file`].
+    #[must_use]
+    pub fn console_file(mut self, file: File) -> Self {
+        self.log = Some(Log::File(file));
+        self
+    }
+
+    /// Starts QEMU without this process's environment: it holds secrets, and names of files that a loader reads. What QEMU is to
+    /// have is given with [`env`](Self::env).
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use qemu_dsl::{QemuCommand, launch::Launch};
+    /// let command = QemuCommand::new("env")?;
+    /// let machine = Launch::new(&command).env_clear().env("LANG", "C").start()?;
+    /// assert!(machine.wait(Instant::now() + Duration::from_secs(10)).is_some());
+    /// assert_eq!(machine.end(None)?.console, b"LANG=C\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn env_clear(mut self) -> Self {
+        self.environment.cleared = true;
+        self
+    }
+
+    /// Sets a variable of QEMU's environment.
+    #[must_use]
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.added.push((key.into(), value.into()));
+        self
+    }
+
+    /// Limits what QEMU may use. [`Limits`] has an example.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How readily the kernel ends QEMU when memory runs out: 0 as others, 1000 before all others. A negative number, which only
+    /// root can give, protects it. (Linux: `man 5 proc_pid_oom_score_adj`)
+    #[must_use]
+    pub fn oom_score_adj(mut self, score: i16) -> Self {
+        self.oom_score_adj = Some(score);
         self
     }
 
@@ -155,10 +192,11 @@ impl<'a> Launch<'a> {
     /// shows a little later: in [`Machine::qmp`].
     pub fn start(self) -> Result<Machine, LaunchError> {
         limits::check()?;
-        let log = match self.console_log {
+        let log = match self.log {
             None => None,
-            Some(path) => Some(
-                output::create(path)
+            Some(Log::File(file)) => Some(file),
+            Some(Log::Path(path)) => Some(
+                crate::process::create(path)
                     .map_err(|source| LaunchError::ConsoleLog { path: path.display().to_string(), source })?,
             ),
         };
@@ -167,36 +205,22 @@ impl<'a> Launch<'a> {
         if self.exit_with_parent {
             command.arg("-run-with").and_then(|command| command.arg("exit-with-parent=on"))?;
         }
-        // This thread waits until the program runs, and holds them meanwhile.
-        let passed = self.passed.iter().map(AsRawFd::as_raw_fd).collect();
-        let program = Program { command, dir: None, passed };
-        let (watch, stdout, stderr) = Watch::start(program).map_err(|source| LaunchError::Start {
+        let program = Program {
+            // This thread waits until the program runs, and holds them meanwhile.
+            passed: self.passed.iter().map(AsRawFd::as_raw_fd).collect(),
+            environment: self.environment,
+            limits: self.limits,
+            oom_score_adj: self.oom_score_adj,
+            ..Program::new(command)
+        };
+        let failed = |source| LaunchError::Start {
             program: self.command.args().next().unwrap_or_default().display().to_string(),
             source,
-        })?;
-        let stdout = Output::collect(stdout, self.tap, log);
-        let stderr = Output::collect(stderr, None, None);
+        };
+        // Whatever fails from here on, dropping `watch` ends the program.
+        let (watch, stdout, stderr) = Watch::start(program).map_err(failed)?;
+        let stdout = Output::collect(stdout, self.tap, log).map_err(failed)?;
+        let stderr = Output::collect(stderr, None, None).map_err(failed)?;
         Ok(Machine::new(watch, stdout, stderr, started))
-    }
-}
-
-impl Plan {
-    /// Starts the sandbox with nothing but its plan: [`Launch::sandbox`] has options.
-    ///
-    /// # Errors
-    ///
-    /// As [`Launch::start`].
-    ///
-    /// ```no_run
-    /// use std::time::{Duration, Instant};
-    /// use qemu_dsl::HostFacts;
-    /// use qemu_dsl::sandbox::{SandboxConfig, plan};
-    /// let config = SandboxConfig::new("job-1", "/run/vm-job-1", "/usr/lib/sandbox")?;
-    /// let machine = plan(&config, &HostFacts::example())?.launch()?;
-    /// let mut agent = machine.agent(&config.paths().cmd, Instant::now() + Duration::from_secs(60))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn launch(&self) -> Result<Machine, LaunchError> {
-        Launch::sandbox(self).start()
     }
 }

@@ -24,6 +24,8 @@
 
 mod choices;
 mod config;
+#[cfg(feature = "host")]
+mod launch;
 mod plan;
 mod planner;
 mod reasons;

@@ -4,38 +4,155 @@
 //! five times as long as all the rest, and it grows. On Linux the child is born with `CLONE_VM | CLONE_VFORK` instead, as in glibc's
 //! `posix_spawn`, which itself cannot set `PR_SET_PDEATHSIG`. Elsewhere `Command` has to do.
 
+use std::ffi::OsString;
 use std::io::{self, PipeReader};
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
+use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 
 use crate::QemuCommand;
 
 /// What is started.
 #[derive(Debug)]
-pub(super) struct Program {
-    pub(super) command: QemuCommand,
+pub(crate) struct Program {
+    pub(crate) command: QemuCommand,
     /// Its working directory, where it is not this process's.
-    pub(super) dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
     /// File descriptors that stay open in it, under their numbers. Whoever starts it holds them open meanwhile.
-    pub(super) passed: Vec<RawFd>,
+    pub(crate) passed: Vec<RawFd>,
+    /// Its environment.
+    pub(crate) environment: Environment,
+    /// What it reads; nothing without this.
+    pub(crate) stdin: Option<OwnedFd>,
+    /// What it may use.
+    pub(crate) limits: Limits,
+    /// How readily the kernel kills it when memory runs out: -1000 to 1000. (`man 5 proc_pid_oom_score_adj`)
+    pub(crate) oom_score_adj: Option<i16>,
+    /// The open `cgroup.procs` of the control group that it is born into. (Linux, cgroup v2)
+    pub(crate) cgroup: Option<OwnedFd>,
+}
+
+/// The environment of a program: this process's or none, and what is added.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    pub(crate) cleared: bool,
+    pub(crate) added: Vec<(OsString, OsString)>,
+}
+
+impl Environment {
+    fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        let inherited = (!self.cleared).then(std::env::vars_os).into_iter().flatten();
+        let added = &self.added;
+        inherited.filter(|(key, _)| added.iter().all(|(own, _)| own != key)).chain(added.iter().cloned())
+    }
+}
+
+/// Resource limits of a program and of what comes of it. What is not set is as in this process, and what this process may not
+/// have is not given. (`man 2 getrlimit`)
+///
+/// ```
+/// use qemu_dsl::launch::{Launch, Limits};
+/// # let command = qemu_dsl::QemuCommand::new("qemu-system-x86_64")?;
+/// let launch = Launch::new(&command).limits(Limits::new().core(0).file_size(1 << 30));
+/// # Ok::<(), qemu_dsl::CommandError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    core: Option<u64>,
+    open_files: Option<u64>,
+    file_size: Option<u64>,
+    processes: Option<u64>,
+    memory: Option<u64>,
+}
+
+impl Limits {
+    /// No limit but this process's own.
+    pub const fn new() -> Self {
+        Self { core: None, open_files: None, file_size: None, processes: None, memory: None }
+    }
+
+    /// The largest core dump, in bytes: `RLIMIT_CORE`.
+    #[must_use]
+    pub const fn core(mut self, bytes: u64) -> Self {
+        self.core = Some(bytes);
+        self
+    }
+
+    /// One more than the highest file descriptor: `RLIMIT_NOFILE`.
+    #[must_use]
+    pub const fn open_files(mut self, count: u64) -> Self {
+        self.open_files = Some(count);
+        self
+    }
+
+    /// The largest file that can be written, in bytes: `RLIMIT_FSIZE`. Beyond it writing fails (EFBIG); the signal that comes with
+    /// it is ignored, so that the guest sees an I/O error.
+    #[must_use]
+    pub const fn file_size(mut self, bytes: u64) -> Self {
+        self.file_size = Some(bytes);
+        self
+    }
+
+    /// The most processes and threads that the program's user may have, on the whole host: `RLIMIT_NPROC`.
+    #[must_use]
+    pub const fn processes(mut self, count: u64) -> Self {
+        self.processes = Some(count);
+        self
+    }
+
+    /// The most address space, in bytes: `RLIMIT_AS`. QEMU maps far more than it uses.
+    #[must_use]
+    pub const fn address_space(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// The limits that are set, none above what this process may have.
+    fn set(self) -> Vec<(Resource, u64)> {
+        let all = [
+            (Resource::RLIMIT_CORE, self.core),
+            (Resource::RLIMIT_NOFILE, self.open_files),
+            (Resource::RLIMIT_FSIZE, self.file_size),
+            #[cfg(target_os = "linux")]
+            (Resource::RLIMIT_NPROC, self.processes),
+            #[cfg(target_os = "linux")]
+            (Resource::RLIMIT_AS, self.memory),
+        ];
+        let allowed = |resource| getrlimit(resource).map_or(u64::MAX, |(_, hard)| hard);
+        all.into_iter().filter_map(|(resource, value)| Some((resource, value?.min(allowed(resource))))).collect()
+    }
 }
 
 /// What has been started: a child of this process, in a process group of its own, with nothing on its standard input.
 #[derive(Debug)]
-pub(super) struct Started {
-    pub(super) pid: Pid,
-    pub(super) stdout: PipeReader,
-    pub(super) stderr: PipeReader,
+pub(crate) struct Started {
+    pub(crate) pid: Pid,
+    pub(crate) stdout: PipeReader,
+    pub(crate) stderr: PipeReader,
 }
 
 /// Only user and group can use the sockets that a program makes.
 const UMASK: nix::libc::mode_t = 0o007;
 
 impl Program {
+    /// A program with nothing special about it.
+    pub(crate) fn new(command: QemuCommand) -> Self {
+        Self {
+            command,
+            dir: None,
+            passed: Vec::new(),
+            environment: Environment::default(),
+            stdin: None,
+            limits: Limits::new(),
+            oom_score_adj: None,
+            cgroup: None,
+        }
+    }
+
     /// Starts it. On Linux the kernel kills it when the calling *thread* ends.
-    pub(super) fn start(&self) -> io::Result<Started> {
+    pub(crate) fn start(&self) -> io::Result<Started> {
         let (stdout, stdout_end) = io::pipe()?;
         let (stderr, stderr_end) = io::pipe()?;
         let pid = imp::start(self, stdout_end, stderr_end)?;
@@ -56,6 +173,7 @@ mod imp {
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::libc::{self, c_char, c_int, c_long};
     use nix::sched::{CloneFlags, clone};
+    use nix::sys::resource::Resource;
     use nix::sys::signal::{SigSet, SigmaskHow};
     use nix::unistd::{Pid, getpid};
 
@@ -70,16 +188,26 @@ mod imp {
         /// What becomes its standard streams.
         streams: [RawFd; 3],
         passed: Vec<RawFd>,
+        limits: Vec<(libc::__rlimit_resource_t, libc::rlimit)>,
+        limits_file_size: bool,
+        /// The text of its `oom_score_adj`.
+        oom_score_adj: Option<Vec<u8>>,
+        cgroup: Option<RawFd>,
         parent: libc::pid_t,
     }
 
-    pub(super) fn start(program: &Program, stdout: PipeWriter, stderr: PipeWriter) -> io::Result<Pid> {
-        let null = std::fs::File::open("/dev/null")?;
-        let streams = [above_streams(null.into())?, above_streams(stdout.into())?, above_streams(stderr.into())?];
+    pub(crate) fn start(program: &Program, stdout: PipeWriter, stderr: PipeWriter) -> io::Result<Pid> {
+        let stdin = match &program.stdin {
+            Some(stdin) => stdin.try_clone()?,
+            None => std::fs::File::open("/dev/null")?.into(),
+        };
+        let streams = [above_streams(stdin)?, above_streams(stdout.into())?, above_streams(stderr.into())?];
+        let cgroup = program.cgroup.as_ref().map(|file| above_streams(file.try_clone()?)).transpose()?;
+        let limits = program.limits.set();
         let name = program.command.args().next().unwrap_or_default();
         let path = crate::programs::find(name).ok_or(io::ErrorKind::NotFound)?;
         let environment: Vec<CString> =
-            std::env::vars_os().filter_map(|(key, value)| assignment(key, &value)).collect();
+            program.environment.variables().filter_map(|(key, value)| assignment(key, &value)).collect();
         let child = Child {
             path: CString::new(path.into_os_string().into_vec())?,
             argv: program.command.argv().map(CStr::as_ptr).chain([ptr::null()]).collect(),
@@ -87,6 +215,13 @@ mod imp {
             dir: program.dir.as_ref().map(|dir| CString::new(dir.as_os_str().as_bytes())).transpose()?,
             streams: streams.each_ref().map(AsRawFd::as_raw_fd),
             passed: program.passed.clone(),
+            limits_file_size: limits.iter().any(|(resource, _)| *resource == Resource::RLIMIT_FSIZE),
+            limits: limits
+                .into_iter()
+                .map(|(resource, value)| (resource as _, libc::rlimit { rlim_cur: value, rlim_max: value }))
+                .collect(),
+            oom_score_adj: program.oom_score_adj.map(|score| score.to_string().into_bytes()),
+            cgroup: cgroup.as_ref().map(AsRawFd::as_raw_fd),
             parent: getpid().as_raw(),
         };
         let (pid, error) = born(&child)?;
@@ -137,6 +272,15 @@ mod imp {
                 return Errno::last();
             }
             libc::umask(UMASK);
+            // "0" is whoever writes.
+            if let Some(procs) = child.cgroup
+                && libc::write(procs, c"0".as_ptr().cast(), 1) != 1
+            {
+                return Errno::last();
+            }
+            if let Some(score) = &child.oom_score_adj {
+                say(c"/proc/self/oom_score_adj", score);
+            }
             for (number, &fd) in (0..).zip(&child.streams) {
                 if libc::dup2(fd, number) != number {
                     return Errno::last();
@@ -162,18 +306,43 @@ mod imp {
             if libc::getppid() != child.parent {
                 return Errno::ECHILD;
             }
-            default_signals();
+            default_signals(child.limits_file_size);
+            // The last thing: from here on they hold for this process too.
+            for (resource, limit) in &child.limits {
+                if libc::setrlimit(*resource, &raw const *limit) != 0 {
+                    return Errno::last();
+                }
+            }
             libc::execve(child.path.as_ptr(), child.argv.as_ptr(), child.envp.as_ptr());
             Errno::last()
         }
     }
 
-    /// Takes this process's handlers off, and unblocks all signals: the program starts as from a shell.
+    /// Writes to a file of the kernel's, where there is one: it is help, not a promise.
     ///
     /// # Safety
     ///
     /// As [`exec`].
-    unsafe fn default_signals() {
+    unsafe fn say(path: &CStr, text: &[u8]) {
+        // SAFETY: bare system calls; the path ends with a NUL, and `text` has the length that is given.
+        unsafe {
+            let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+            #[allow(clippy::cast_possible_truncation)] // a descriptor is an int
+            let file = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) as c_int;
+            if file >= 0 {
+                libc::write(file, text.as_ptr().cast(), text.len());
+                libc::close(file);
+            }
+        }
+    }
+
+    /// Takes this process's handlers off, and unblocks all signals: the program starts as from a shell. A limit of file sizes is an
+    /// error of writing only where its signal is ignored.
+    ///
+    /// # Safety
+    ///
+    /// As [`exec`].
+    unsafe fn default_signals(limits_file_size: bool) {
         // SAFETY: bare system calls on values of this function's own; the dispositions are the child's own. A number that is no
         // signal, or one that cannot be changed, is refused and stays as it is.
         unsafe {
@@ -186,6 +355,11 @@ mod imp {
                 if known && (now.sa_sigaction != libc::SIG_IGN || signal == libc::SIGPIPE) {
                     libc::sigaction(signal, &raw const default, ptr::null_mut());
                 }
+            }
+            if limits_file_size {
+                let mut ignored: libc::sigaction = std::mem::zeroed();
+                ignored.sa_sigaction = libc::SIG_IGN;
+                libc::sigaction(libc::SIGXFSZ, &raw const ignored, ptr::null_mut());
             }
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&raw mut none);
@@ -222,18 +396,24 @@ mod imp {
     use std::process::Stdio;
 
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    use nix::sys::resource::setrlimit;
     use nix::sys::stat::{Mode, umask};
     use nix::unistd::Pid;
 
     use super::{Program, UMASK};
 
-    pub(super) fn start(program: &Program, stdout: PipeWriter, stderr: PipeWriter) -> io::Result<Pid> {
+    pub(crate) fn start(program: &Program, stdout: PipeWriter, stderr: PipeWriter) -> io::Result<Pid> {
         let mut command = program.command.to_command();
-        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
+        let stdin = match &program.stdin {
+            Some(stdin) => Stdio::from(stdin.try_clone()?),
+            None => Stdio::null(),
+        };
+        command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
+        command.env_clear().envs(program.environment.variables());
         if let Some(dir) = &program.dir {
             command.current_dir(dir);
         }
-        let passed = program.passed.clone();
+        let (passed, limits) = (program.passed.clone(), program.limits.set());
         let in_child = move || {
             umask(Mode::from_bits_truncate(UMASK));
             for &fd in &passed {
@@ -241,9 +421,12 @@ mod imp {
                 let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
                 fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
             }
+            for &(resource, limit) in &limits {
+                setrlimit(resource, limit, limit)?;
+            }
             Ok(())
         };
-        // SAFETY: between fork and exec only async-signal-safe calls are allowed: `umask` and `fcntl` are bare system calls, and
+        // SAFETY: between fork and exec only async-signal-safe calls are allowed: `umask`, `fcntl` and `setrlimit` are bare, and
         // nothing here allocates or locks (an `Errno` becomes an `io::Error` without memory of its own).
         let child = unsafe { command.pre_exec(in_child) }.spawn()?;
         // Dropping a `Child` neither waits for nor ends it.

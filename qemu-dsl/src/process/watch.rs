@@ -3,9 +3,10 @@
 use std::io::{self, PipeReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -15,23 +16,25 @@ use super::family::{self, Process};
 use super::spawn::{Program, Started};
 use crate::deadline::left;
 
-/// A running program, in a process group of its own. Dropping this kills the group.
+/// A running program, in a process group of its own. Dropping this kills the group, as far as that is possible.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     target: Target,
     thread: Option<JoinHandle<()>>,
+    /// Whether SIGKILL has been tried in vain.
+    gave_up: AtomicBool,
 }
 
 /// The program, for signals.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     pid: Pid,
     state: Arc<State>,
 }
 
 impl Target {
     /// Sends a signal to the program's process group, if the program still runs.
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let status = self.state.lock();
         if status.is_none() {
             // It fails only for a group that is gone.
@@ -60,7 +63,7 @@ impl State {
 }
 
 impl Watch {
-    pub(super) fn start(program: Program) -> io::Result<(Self, PipeReader, PipeReader)> {
+    pub(crate) fn start(program: Program) -> io::Result<(Self, PipeReader, PipeReader)> {
         let state = Arc::new(State::default());
         let (sender, receiver) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("qemu-watch".to_owned()).spawn({
@@ -69,26 +72,30 @@ impl Watch {
             move || run(program, &state, &sender)
         })?;
         let Started { pid, stdout, stderr } = receiver.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
-        Ok((Self { target: Target { pid, state }, thread: Some(thread) }, stdout, stderr))
+        Ok((
+            Self { target: Target { pid, state }, thread: Some(thread), gave_up: AtomicBool::new(false) },
+            stdout,
+            stderr,
+        ))
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.target.pid.as_raw().unsigned_abs()
     }
 
     /// Waits for the program's end, until `deadline`.
-    pub(super) fn wait(&self, deadline: Instant) -> Option<ExitStatus> {
+    pub(crate) fn wait(&self, deadline: Instant) -> Option<ExitStatus> {
         let guard = self.target.state.lock();
         let waited = self.target.state.ended.wait_timeout_while(guard, left(deadline), |status| status.is_none());
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    pub(super) fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         self.target.clone()
     }
 
     /// Whether `pid` is this process, which passes sockets on, or one that came of the program; then it is remembered.
-    pub(super) fn is_own(&self, pid: i32) -> bool {
+    pub(crate) fn is_own(&self, pid: i32) -> bool {
         if pid == nix::unistd::getpid().as_raw() {
             return true;
         }
@@ -98,7 +105,7 @@ impl Watch {
     }
 
     /// Notes all processes that came of the program: once it is gone, nobody can tell any more which they are.
-    pub(super) fn remember_family(&self) {
+    pub(crate) fn remember_family(&self) {
         self.remember(family::of(self.target.pid.as_raw()));
     }
 
@@ -112,33 +119,49 @@ impl Watch {
     }
 
     /// How many processes that came of the program are left, once it is gone.
-    pub(super) fn processes_left(&self) -> usize {
+    pub(crate) fn processes_left(&self) -> usize {
         self.remember(family::group(self.target.pid.as_raw()));
         self.target.state.family().iter().filter(|process| process.is_alive()).count()
     }
 
-    /// Kills the program, and waits until it is gone.
-    pub(super) fn kill(&self) -> ExitStatus {
+    /// Kills the program, and waits until it is gone: for [`KILL_LIMIT`] at most.
+    pub(crate) fn kill(&self) -> Result<ExitStatus, Alive> {
         if self.target.state.lock().is_none() {
             self.remember_family();
         }
         self.target.signal(Signal::SIGKILL);
-        let state = &self.target.state;
-        let mut status = state.lock();
-        loop {
-            if let Some(status) = *status {
-                return status;
-            }
-            status = state.ended.wait(status).unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = self.wait(Instant::now() + KILL_LIMIT) {
+            return Ok(status);
         }
+        // What can be killed is not left because of what cannot.
+        let pid = self.target.pid;
+        let family: Vec<Process> = self.target.state.family().iter().filter(|one| !one.is(pid)).copied().collect();
+        family::kill_all(&family);
+        self.wait(Instant::now()).ok_or_else(|| {
+            self.gave_up.store(true, Ordering::Relaxed);
+            Alive { pid: pid.as_raw(), why: family::why_alive(pid.as_raw()) }
+        })
     }
+}
+
+/// How long a program may take to be gone after SIGKILL. The kernel takes milliseconds, and longer to free much memory.
+const KILL_LIMIT: Duration = Duration::from_secs(2);
+
+/// A program that SIGKILL did not end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Alive {
+    pub(crate) pid: i32,
+    /// Why, as far as the kernel tells.
+    pub(crate) why: String,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.kill();
-        if let Some(thread) = self.thread.take() {
-            // It has set the status, and ends now.
+        if !self.gave_up.load(Ordering::Relaxed)
+            && self.kill().is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            // It has set the status, and ends now. A thread whose program cannot be killed waits on, for its end.
             let _ = thread.join();
         }
     }
@@ -170,6 +193,6 @@ fn reaped(pid: Pid) -> ExitStatus {
         Ok(WaitStatus::Exited(_, code)) => code << 8,
         Ok(WaitStatus::Signaled(_, signal, core)) => signal as i32 | if core { 0x80 } else { 0 },
         // A process that ignores SIGCHLD is not told: whatever it was, it is not known to be a success.
-        _ => 0xff << 8,
+        _ => crate::status::UNKNOWN << 8,
     })
 }

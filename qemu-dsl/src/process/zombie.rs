@@ -6,7 +6,7 @@ use nix::libc;
 use nix::unistd::Pid;
 
 /// Returns when the child has ended; its process id stays its own until somebody reaps it.
-pub(super) fn wait_for_end(pid: Pid) {
+pub(crate) fn wait_for_end(pid: Pid) {
     let Ok(id) = libc::id_t::try_from(pid.as_raw()) else { return };
     loop {
         // SAFETY: the kernel writes into this value and nothing else; zeros are a value of this plain C structure.

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 /// A process, which is not taken for a later one with the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process {
+pub(crate) struct Process {
     pid: i32,
     parent: i32,
     group: i32,
@@ -30,20 +30,41 @@ impl Process {
     }
 
     /// Whether this is its number.
-    pub(super) fn is(self, pid: Pid) -> bool {
+    pub(crate) fn is(self, pid: Pid) -> bool {
         pid.as_raw() == self.pid
     }
 
     /// Whether it still runs.
-    pub(super) fn is_alive(self) -> bool {
+    pub(crate) fn is_alive(self) -> bool {
         Self::read(self.pid).is_some_and(|now| now.started == self.started)
     }
 
-    pub(super) fn kill(self) {
+    pub(crate) fn kill(self) {
         if self.is_alive() {
             // It fails for a process that is gone, or another user's.
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
         }
+    }
+}
+
+/// Why a process that was sent SIGKILL is there still.
+pub(crate) fn why_alive(pid: i32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().trim();
+    let tracer = field("TracerPid:");
+    if !matches!(tracer, "" | "0") {
+        return format!("process {tracer} traces it, and does not let go of it");
+    }
+    if kill(Pid::from_raw(pid), None) == Err(nix::errno::Errno::EPERM) {
+        let user = field("Uid:").split_ascii_whitespace().next().unwrap_or("another");
+        return format!("it runs as user {user}, whose processes this user may not signal");
+    }
+    match field("State:") {
+        state if state.starts_with('D') => {
+            "it waits for a device or a file system, which no signal interrupts".to_owned()
+        }
+        "" => "its state cannot be read".to_owned(),
+        state => format!("its state is {state}"),
     }
 }
 
@@ -66,7 +87,7 @@ fn children(pid: i32) -> Option<Vec<i32>> {
 
 /// The program that `leader` is, its descendants, and on systems that list no children, all of its group. Nothing on systems
 /// without /proc.
-pub(super) fn of(leader: i32) -> Vec<Process> {
+pub(crate) fn of(leader: i32) -> Vec<Process> {
     let mut found: Vec<Process> = Vec::new();
     let mut known = None;
     let mut pids = vec![leader];
@@ -86,7 +107,7 @@ pub(super) fn of(leader: i32) -> Vec<Process> {
 }
 
 /// The processes of the group that `leader` leads, or has led.
-pub(super) fn group(leader: i32) -> Vec<Process> {
+pub(crate) fn group(leader: i32) -> Vec<Process> {
     // The kernel knows at once when there is none.
     if nix::sys::signal::killpg(Pid::from_raw(leader), None) == Err(nix::errno::Errno::ESRCH) {
         return Vec::new();
@@ -95,7 +116,7 @@ pub(super) fn group(leader: i32) -> Vec<Process> {
 }
 
 /// Whether `pid` came of `leader`: it is in its group, or one of its ancestors is. What it is, then.
-pub(super) fn member(pid: i32, leader: i32) -> Option<Process> {
+pub(crate) fn member(pid: i32, leader: i32) -> Option<Process> {
     let process = Process::read(pid)?;
     let mut ancestor = process;
     // As deep as wrappers go, and no loop if /proc changes meanwhile.
@@ -109,7 +130,7 @@ pub(super) fn member(pid: i32, leader: i32) -> Option<Process> {
 }
 
 /// Kills processes, and waits until they are gone, a second at most.
-pub(super) fn kill_all(processes: &[Process]) {
+pub(crate) fn kill_all(processes: &[Process]) {
     for process in processes {
         process.kill();
     }
@@ -120,28 +141,34 @@ pub(super) fn kill_all(processes: &[Process]) {
     }
 }
 
+/// Whether /proc shows this process's own process namespace: without that, nobody can be told from anybody else.
+pub(crate) fn is_visible() -> bool {
+    !cfg!(target_os = "linux")
+        || std::fs::read_link("/proc/self").is_ok_and(|own| own.to_str() == Some(&std::process::id().to_string()))
+}
+
 /// Who listens at the other end of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer {
-    pub(super) pid: i32,
-    pub(super) uid: u32,
+pub(crate) struct Peer {
+    pub(crate) pid: i32,
+    pub(crate) uid: u32,
 }
 
 impl Peer {
     /// Whether it still runs.
-    pub(super) fn is_alive(self) -> bool {
+    pub(crate) fn is_alive(self) -> bool {
         Process::read(self.pid).is_some()
     }
 }
 
 /// The process that called `listen`, where the system tells. (`man 7 unix`, `SO_PEERCRED`)
 #[cfg(target_os = "linux")]
-pub(super) fn peer(stream: &UnixStream) -> nix::Result<Option<Peer>> {
+pub(crate) fn peer(stream: &UnixStream) -> nix::Result<Option<Peer>> {
     let credentials = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)?;
     Ok(Some(Peer { pid: credentials.pid(), uid: credentials.uid() }))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn peer(_: &UnixStream) -> nix::Result<Option<Peer>> {
+pub(crate) fn peer(_: &UnixStream) -> nix::Result<Option<Peer>> {
     Ok(None)
 }

@@ -1,0 +1,16 @@
+//! Programs that this process starts: none outlives its owner, and nothing that came of it does.
+//!
+//! Probes and launches start everything through here.
+
+mod family;
+mod output;
+mod spawn;
+mod watch;
+mod zombie;
+
+pub(crate) use family::{is_visible, peer};
+pub use output::Tap;
+pub(crate) use output::{Output, create};
+pub use spawn::Limits;
+pub(crate) use spawn::{Environment, Program};
+pub(crate) use watch::{Alive, Target, Watch};
