@@ -49,9 +49,8 @@ struct Extensions {
 
 /// Reads an image whose first bytes are `head`.
 pub(super) fn read(path: &Path, head: &[u8], source: &mut (impl Read + Seek)) -> Result<Image, Failure> {
-    let fields = || {
-        Some((be32(head, 4)?, be64(head, 8)?, be32(head, 16)?, be32(head, 20)?, be64(head, 24)?, be32(head, 32)?))
-    };
+    let fields =
+        || Some((be32(head, 4)?, be64(head, 8)?, be32(head, 16)?, be32(head, 20)?, be64(head, 24)?, be32(head, 32)?));
     let (Some((version, backing_at, backing_size, cluster_bits, virtual_size, crypt)), Some(snapshots)) =
         (fields(), be32(head, 60))
     else {

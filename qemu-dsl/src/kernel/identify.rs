@@ -244,7 +244,9 @@ impl KernelImage {
             KernelKind::Empty => Err(KernelError::Empty { path: path() }),
             KernelKind::Elf { pvh: false, .. } if x86 => Err(KernelError::NoPvh { path: path() }),
             KernelKind::Elf { high: true, .. } if !x86 => Err(KernelError::HighElf { path: path() }),
-            KernelKind::Elf { .. } | KernelKind::BzImage { .. } | KernelKind::Multiboot | KernelKind::Arm64Image => Ok(()),
+            KernelKind::Elf { .. } | KernelKind::BzImage { .. } | KernelKind::Multiboot | KernelKind::Arm64Image => {
+                Ok(())
+            }
             KernelKind::UImage if !x86 => Ok(()),
             KernelKind::Zboot { compression } if !x86 => match compression.as_str() {
                 "gzip" if version.is_none_or(|version| version.is_at_least(8, 0)) => Ok(()),

@@ -113,7 +113,10 @@ fn each_kind_is_known_and_boots_where_it_should() {
     let multiboot = [0x1bad_b002_u32, 0, 0xe452_4ffe].map(u32::to_le_bytes).concat();
     assert_eq!(image(&multiboot).kind(), &KernelKind::Multiboot);
     assert_eq!(image(&[multiboot, vec![0]].concat()).check(X86_64, None).map_err(|error| error.to_string()), Ok(()));
-    assert!(matches!(image(&[0x1bad_b002_u32, 1, 0xe452_4ffe].map(u32::to_le_bytes).concat()).kind(), KernelKind::Unknown));
+    assert!(matches!(
+        image(&[0x1bad_b002_u32, 1, 0xe452_4ffe].map(u32::to_le_bytes).concat()).kind(),
+        KernelKind::Unknown
+    ));
 }
 
 #[test]
