@@ -68,28 +68,19 @@ pub enum KernelError {
         /// The program that unpacks it.
         tool: &'static str,
     },
-    /// An EFI zboot kernel, which QEMU unpacks since 8.0. Before, it runs the compressed bytes, without a word.
+    /// An EFI zboot kernel that QEMU does not unpack. Before 8.0 it runs the compressed bytes, without a word.
     #[error(
-        "the kernel `{}` is an EFI zboot image, which QEMU takes since 8.0{}: use the Image, or a newer QEMU",
+        "the kernel `{}` is an EFI zboot image with {compression}, which QEMU{} does not unpack: use the Image (arch/arm64/boot/Image), or a QEMU that does (8.0 for gzip, 11.1 for zstd)",
         path.display(),
-        version.map(|version| format!(", and this is {version}")).unwrap_or_default()
+        version.map(|version| format!(" {version}")).unwrap_or_default()
     )]
     Zboot {
         /// The file.
         path: PathBuf,
-        /// The version of QEMU.
-        version: Option<QemuVersion>,
-    },
-    /// An EFI zboot kernel that is compressed with something else than gzip.
-    #[error(
-        "the kernel `{}` is an EFI zboot image with {compression}, and QEMU takes gzip: use the Image, or build it with CONFIG_KERNEL_GZIP=y",
-        path.display()
-    )]
-    ZbootCompression {
-        /// The file.
-        path: PathBuf,
-        /// The compression's name in the file.
+        /// The compression, by its name in the file.
         compression: String,
+        /// The version of QEMU, where it is known.
+        version: Option<QemuVersion>,
     },
     /// Nothing that this library knows.
     #[error("`{}` is no kernel that QEMU boots on {arch}: use {}", path.display(), wanted(*arch))]
