@@ -41,6 +41,35 @@ pub trait CpuFor<M, A>: QemuOpts {}
 #[qemu(implied = "host")]
 pub struct Host {}
 
+/// The host's own x86 CPU without the extensions with which it runs guests: what nobody trusts needs no guests of its own, and
+/// nested virtualization is where many of KVM's bugs are.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::HostWithoutNesting::new()).unwrap(), b"host,-svm,-vmx");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HostWithoutNesting(());
+
+impl HostWithoutNesting {
+    /// The model with QEMU's defaults.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl QemuOpts for HostWithoutNesting {
+    const SCHEMA: &'static Schema = &Schema { head: Head::Implied("host"), fields: &[] };
+
+    fn write_opts(&self, writer: &mut OptWriter<'_>) {
+        writer.implied("host,-svm,-vmx");
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<M: OfArch<X86_64>> CpuFor<M, Kvm<X86_64>> for HostWithoutNesting {}
+#[diagnostic::do_not_recommend]
+impl<M: OfArch<X86_64>> CpuFor<M, Hvf<X86_64>> for HostWithoutNesting {}
+
 /// Intel's Haswell (2013): AVX2 and no newer. Emulated.
 ///
 /// ```

@@ -32,6 +32,7 @@
 //! | [`vm`] | [`Vm`], the builder |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
 //! | [`schemas`] | every option that the library writes, as data |
+//! | [`isolation`] | what a sandboxed QEMU runs in |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
 //! | [`files`], [`image`] | files from elsewhere: opened without waiting, and what a disk image names |
 //! | `host` | the probes; feature `host` |
@@ -66,12 +67,12 @@ pub mod files;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod image;
+pub mod isolation;
 pub mod kernel;
 #[cfg(feature = "host")]
 pub mod launch;
 pub mod machine;
 mod memory;
-mod namespaces;
 pub mod opts;
 pub mod prelude;
 #[cfg(feature = "host")]

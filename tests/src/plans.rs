@@ -23,9 +23,11 @@ pub fn hosts(version: Option<QemuVersion>) -> Vec<HostFacts> {
             (Os::Macos, Acceleration::Hvf),
             (Os::Macos, Acceleration::Tcg),
         ] {
-            for bits in 0..16_u8 {
+            // Each fact of the machine, and beside them each of its isolation.
+            for bits in (0..16_u8).chain((1..8).map(|bits| bits << 4 | 15)) {
                 let host = bare(arch, os, accel).with_tsc_deadline(bits & 1 != 0).with_io_uring(bits & 2 != 0);
                 let host = host.with_unshare(bits & 4 != 0).with_seccomp(bits & 8 != 0);
+                let host = host.with_unshare_user(bits & 16 != 0).with_bwrap(bits & 32 != 0).with_root(bits & 64 != 0);
                 hosts.push(host.with_qemu_version(version));
             }
         }

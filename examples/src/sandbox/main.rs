@@ -57,7 +57,7 @@ fn sandbox(cli: &Cli) -> Result<(), Error> {
     if cli.dry_run || cli.explain {
         let config = input::config(cli, input::planned_dir(cli)?, facts.facts.arch)?;
         let plan = plan(&config, &facts.facts).map_err(InputError::from)?;
-        if let Some(remark) = plan.remark() {
+        for remark in plan.remarks() {
             eprintln!("sandbox: note: {remark}");
         }
         if cli.explain {

@@ -67,7 +67,7 @@ pub(crate) fn run(cli: &Cli, facts: &Facts) -> Result<(), RunError> {
     let config = input::config(cli, dir, facts.facts.arch)?;
     check_files(cli, &config, facts)?;
     let plan = plan(&config, &facts.facts).map_err(InputError::from)?;
-    if let Some(remark) = plan.remark() {
+    for remark in plan.remarks() {
         eprintln!("sandbox: note: {remark}");
     }
     let result = boot(cli, &config, &plan, &interrupts);

@@ -144,7 +144,7 @@ pub(super) fn namespaces(os: Os, allow_network: bool) -> (Verdict, bool) {
     if os != Os::Linux {
         return (Verdict::no(QUESTION, "only Linux has namespaces"), true);
     }
-    let words = crate::namespaces::unshare(allow_network);
+    let words = crate::isolation::unshare(allow_network);
     let args: Vec<&str> = words[1..].iter().copied().chain(["true"]).collect();
     match process::output(words[0], &args, LIMIT) {
         Ok(_) => (Verdict::yes(QUESTION, format!("`{} true` worked", words.join(" "))), true),

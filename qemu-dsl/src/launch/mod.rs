@@ -31,23 +31,31 @@
 //! [`Launch::exit_with_parent`] with QEMU 10.2 and later.
 
 mod agent;
+#[cfg(target_os = "linux")]
+mod cgroup;
 mod error;
 mod gvproxy;
 mod limits;
 mod machine;
 mod relay;
+#[cfg(target_os = "linux")]
+mod uids;
 mod workdir;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 
 pub use agent::{Agent, AgentError};
+#[cfg(target_os = "linux")]
+pub use cgroup::{Cgroup, CgroupError, CgroupLimits, CgroupReport};
 pub use error::LaunchError;
 pub use gvproxy::{Gvproxy, GvproxyError};
 pub use machine::{End, Ended, Killer, Machine};
+#[cfg(target_os = "linux")]
+pub use uids::{UserId, UserIdError};
 pub use workdir::{WorkDir, WorkDirError};
 
 use crate::process::{Environment, Output, Program, Watch};
@@ -64,6 +72,7 @@ pub struct Launch<'a> {
     environment: Environment,
     limits: Limits,
     oom_score_adj: Option<i16>,
+    cgroup: Option<OwnedFd>,
 }
 
 /// Where the console goes.
@@ -90,7 +99,20 @@ impl<'a> Launch<'a> {
             environment: Environment::default(),
             limits: Limits::new(),
             oom_score_adj: None,
+            cgroup: None,
         }
+    }
+
+    /// Starts QEMU in a control group. [`Cgroup`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// The group is not there any more.
+    #[cfg(target_os = "linux")]
+    pub fn cgroup(mut self, group: &Cgroup) -> Result<Self, CgroupError> {
+        let failed = |source| CgroupError::Set { path: group.path().display().to_string(), source };
+        self.cgroup = Some(group.procs().map_err(failed)?);
+        Ok(self)
     }
 
     /// Hands on what QEMU writes to its standard output, in the thread that reads it. While `tap` runs, output waits in the
@@ -211,6 +233,7 @@ impl<'a> Launch<'a> {
             environment: self.environment,
             limits: self.limits,
             oom_score_adj: self.oom_score_adj,
+            cgroup: self.cgroup,
             ..Program::new(command)
         };
         let failed = |source| LaunchError::Start {

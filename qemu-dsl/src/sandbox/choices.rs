@@ -3,6 +3,7 @@
 use crate::QemuVersion;
 use crate::backend::SocketPathError;
 use crate::facts::{Acceleration, FactsError};
+use crate::isolation::Isolation;
 use crate::vm::BuildErrors;
 
 /// The machine type of a plan.
@@ -68,7 +69,9 @@ pub(super) struct Choices {
     pub(super) machine: MachineKind,
     pub(super) console: ConsoleKind,
     pub(super) accel: Acceleration,
-    pub(super) remark: Option<&'static str>,
+    pub(super) isolation: Isolation,
+    /// What the user should know: of the guest kernel, and of the isolation.
+    pub(super) remarks: [Option<&'static str>; 2],
 }
 
 /// Why there is no plan.
@@ -85,6 +88,35 @@ pub enum PlanError {
     NetworkVersion {
         /// The binary's version.
         version: QemuVersion,
+    },
+    /// An isolation that the host does not have.
+    #[error("this host has no isolation `{asked}`: {remedy}")]
+    Isolation {
+        /// What was asked for.
+        asked: Isolation,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Less isolation than is required.
+    #[error("the isolation `{required}` is required, and the strongest here is `{level}`: {remedy}")]
+    RequiredIsolation {
+        /// What is required.
+        required: Isolation,
+        /// What there is.
+        level: Isolation,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A jail, and a user who is not root and wants another one.
+    #[error(
+        "a jail cannot run QEMU as another user, for `sudo` does not work in it: leave out the user, the jail is the stronger of the two; or ask for the isolation `namespaces`"
+    )]
+    JailWithUser,
+    /// A relative path in a jail, which has directories of its own.
+    #[error("the path `{}` is relative, and in a jail it has to be absolute", path.escape_debug())]
+    Relative {
+        /// The path.
+        path: String,
     },
     /// A socket whose path is not possible.
     #[error(transparent)]

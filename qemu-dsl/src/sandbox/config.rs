@@ -5,6 +5,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::confinement::Confinement;
 use crate::Memory;
 use crate::accel::Architecture;
 use crate::backend::{SocketPath, SocketPathError};
@@ -193,6 +194,7 @@ pub struct SandboxConfig {
     pub(super) qemu: Option<OsString>,
     pub(super) kernel_mmio: MmioDiscovery,
     pub(super) profile: Profile,
+    pub(super) confinement: Confinement,
 }
 
 /// Architectures in the order of [`SandboxConfig`]'s arrays.
@@ -231,6 +233,7 @@ impl SandboxConfig {
             qemu: None,
             kernel_mmio: MmioDiscovery::Unknown,
             profile: Profile::Standard,
+            confinement: Confinement::new(),
         })
     }
 
@@ -263,6 +266,7 @@ impl SandboxConfig {
             && self.qemu == other.qemu
             && self.kernel_mmio == other.kernel_mmio
             && self.profile == other.profile
+            && self.confinement == other.confinement
     }
 
     /// The memory in MiB: 128 to 2048.
@@ -314,7 +318,7 @@ impl SandboxConfig {
         self
     }
 
-    /// Runs QEMU as this user, through `sudo`.
+    /// Runs QEMU as this user: a root launcher becomes it, any other asks `sudo`.
     ///
     /// # Errors
     ///
@@ -377,6 +381,13 @@ impl SandboxConfig {
     #[must_use]
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
+        self
+    }
+
+    /// What holds QEMU, and what it sees of the host. [`Confinement`] has an example.
+    #[must_use]
+    pub fn confinement(mut self, confinement: Confinement) -> Self {
+        self.confinement = confinement;
         self
     }
 

@@ -24,6 +24,7 @@
 
 mod choices;
 mod config;
+mod confinement;
 #[cfg(feature = "host")]
 mod launch;
 mod plan;
@@ -33,5 +34,6 @@ mod rows;
 
 pub use choices::{ConsoleKind, MachineKind, PlanError};
 pub use config::{ConfigError, ExposedPort, NetworkMode, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
+pub use confinement::Confinement;
 pub use plan::{Plan, plan, plan_reusing};
 pub use planner::Planner;

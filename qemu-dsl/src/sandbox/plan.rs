@@ -4,6 +4,7 @@ use super::choices::{Choices, ConsoleKind, MachineKind, PlanError};
 use super::config::SandboxConfig;
 use super::rows::Planning;
 use crate::facts::{Acceleration, HostFacts};
+use crate::isolation::Isolation;
 use crate::vm::Explained;
 use crate::{QemuCommand, QemuVersion};
 
@@ -54,18 +55,24 @@ impl Plan {
         self.choices.accel
     }
 
-    /// What the user should know: that the guest kernel needed another machine type than the table's, or may need one.
+    /// What holds QEMU.
+    pub fn isolation(&self) -> Isolation {
+        self.choices.isolation
+    }
+
+    /// What the user should know: that the guest kernel needed another machine type than the table's, or may need one; that a layer
+    /// of isolation is missing.
     ///
     /// ```
     /// use qemu_dsl::HostFacts;
     /// use qemu_dsl::sandbox::{SandboxConfig, plan};
     /// let config = SandboxConfig::new("job-1", "/run/vm", "/boot")?;
     /// let plan = plan(&config, &HostFacts::example())?;
-    /// assert!(plan.remark().unwrap().contains("no kernel configuration"));
+    /// assert!(plan.remarks().any(|remark| remark.contains("no kernel configuration")));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn remark(&self) -> Option<&'static str> {
-        self.choices.remark
+    pub fn remarks(&self) -> impl Iterator<Item = &'static str> {
+        self.choices.remarks.into_iter().flatten()
     }
 
     /// The same plan with the reason of each option.

@@ -1,6 +1,8 @@
 //! Many plans on one host.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use memchr::memmem;
 
@@ -63,8 +65,10 @@ impl Planner {
             self.last = Skeleton::new(config, &self.facts)?;
         }
         match &self.last {
-            Some(skeleton) => Ok(skeleton.plan(config.vm_id().as_str(), prefix, reuse)),
-            None => plan_reusing(config, &self.facts, reuse),
+            Some(skeleton) if skeleton.fits(config, prefix) => {
+                Ok(skeleton.plan(config.vm_id().as_str(), prefix, reuse))
+            }
+            _ => plan_reusing(config, &self.facts, reuse),
         }
     }
 }
@@ -77,11 +81,19 @@ fn plain_prefix(config: &SandboxConfig) -> Option<&[u8]> {
     prefix.iter().all(|byte| !matches!(byte, b',' | b'=' | b':')).then_some(prefix)
 }
 
+/// A directory, of what stands before the files in it.
+fn without_slash(prefix: &[u8]) -> &[u8] {
+    prefix.strip_suffix(b"/").filter(|dir| !dir.is_empty()).unwrap_or(prefix)
+}
+
 /// What stands in a place of its own for each sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hole {
     Name,
+    /// What stands before the name of a file in the work directory.
     Prefix,
+    /// The work directory itself.
+    Dir,
 }
 
 /// A command with holes.
@@ -95,8 +107,8 @@ struct Skeleton {
     text: Vec<u8>,
     /// Where the holes are.
     holes: Vec<(usize, Hole)>,
-    /// For each argument: where it ends in the text, and how many names and prefixes have come up to there.
-    ends: Vec<(u32, u32, u32)>,
+    /// For each argument: where it ends in the text, and how many of each kind of hole have come up to there.
+    ends: Vec<(u32, [u32; 3])>,
 }
 
 /// Names and directories that stand for others: different ones, of different lengths, that are nowhere else in a command.
@@ -135,17 +147,30 @@ impl Skeleton {
     /// Adds an argument, with holes where the stand-ins are.
     fn add(&mut self, mut arg: &[u8], name: &[u8], prefix: &[u8]) {
         loop {
-            let found = [(Hole::Name, name), (Hole::Prefix, prefix)]
+            // The prefix is longer than the directory, and starts where that does.
+            let found = [(Hole::Name, name), (Hole::Prefix, prefix), (Hole::Dir, without_slash(prefix))]
                 .map(|(hole, stand_in)| memmem::find(arg, stand_in).map(|at| (at, hole, stand_in.len())));
-            let Some((at, hole, len)) = found.into_iter().flatten().min_by_key(|(at, ..)| *at) else { break };
+            let Some((at, hole, len)) = found.into_iter().flatten().min_by_key(|(at, _, len)| (*at, usize::MAX - len))
+            else {
+                break;
+            };
             self.text.extend_from_slice(&arg[..at]);
             self.holes.push((self.text.len(), hole));
             arg = &arg[at + len..];
         }
         self.text.extend_from_slice(arg);
-        let count = |of: Hole| self.holes.iter().filter(|(_, hole)| *hole == of).count();
         #[allow(clippy::cast_possible_truncation)] // a command has far less than 4 GiB
-        self.ends.push((self.text.len() as u32, count(Hole::Name) as u32, count(Hole::Prefix) as u32));
+        let count = |of: Hole| self.holes.iter().filter(|(_, hole)| *hole == of).count() as u32;
+        #[allow(clippy::cast_possible_truncation)]
+        self.ends.push((self.text.len() as u32, [Hole::Name, Hole::Prefix, Hole::Dir].map(count)));
+    }
+
+    /// Whether a plan of this configuration is the skeleton's: a jail is made otherwise for directories that are a part of what it
+    /// shows anyway, and refuses a relative one.
+    fn fits(&self, config: &SandboxConfig, prefix: &[u8]) -> bool {
+        let dir = Path::new(OsStr::from_bytes(without_slash(prefix)));
+        let is_jail = self.holes.iter().any(|(_, hole)| *hole == Hole::Dir);
+        !is_jail || (dir.is_absolute() && dir.parent().is_some() && !config.confinement.shows(dir))
     }
 
     fn plan(&self, name: &str, prefix: &[u8], reuse: Option<QemuCommand>) -> Plan {
@@ -156,13 +181,15 @@ impl Skeleton {
                 arena.extend_from_slice(match hole {
                     Hole::Name => name.as_bytes(),
                     Hole::Prefix => prefix,
+                    Hole::Dir => without_slash(prefix),
                 });
                 from = at;
             }
             arena.extend_from_slice(&self.text[from..]);
             #[allow(clippy::cast_possible_truncation)] // a name has at most 64 bytes, a socket's path 107
-            let (name, prefix) = (name.len() as u32, prefix.len() as u32);
-            ends.extend(self.ends.iter().map(|(end, names, prefixes)| end + names * name + prefixes * prefix));
+            let lens = [name.len(), prefix.len(), without_slash(prefix).len()].map(|len| len as u32);
+            let added = |counts: &[u32; 3]| counts.iter().zip(&lens).map(|(count, len)| count * len).sum::<u32>();
+            ends.extend(self.ends.iter().map(|(end, counts)| end + added(counts)));
         });
         Plan::of(command, self.choices, self.version)
     }

@@ -3,11 +3,19 @@
 use super::choices::{Choices, MachineKind};
 use super::config::{NetworkMode, SandboxConfig};
 use crate::QemuVersion;
+use crate::accel::Architecture;
 use crate::facts::{Acceleration, HostFacts};
 use crate::vm::Reason;
 
 pub(super) const UNSHARE: &str =
     "namespaces of its own, without a network unless one is allowed; QEMU ends with unshare";
+pub(super) const JAIL: &str = "a jail: namespaces of its own, an empty root with what QEMU needs in it, no capability, no \
+    environment; a root launcher's QEMU becomes another user in it";
+pub(super) const SETPRIV: &str = "QEMU of a root launcher becomes a user of its own, without a capability";
+pub(super) const ONLY_NAMESPACES: &str = "QEMU is held by namespaces and its seccomp filter, and sees the host's files: a jail needs \
+    bubblewrap (Debian: `apt-get install bubblewrap`)";
+pub(super) const NO_ISOLATION: &str = "NOTHING BUT ITS OWN SECCOMP FILTER HOLDS QEMU here: a guest that breaks out of it is on \
+    this host as its user. A jail needs bubblewrap (Debian: `apt-get install bubblewrap`)";
 pub(super) const SUDO: &str = "QEMU runs as a user that owns nothing; its output is passed on line by line";
 pub(super) const KERNEL_NEEDS_ACPI: &str = "the guest kernel lacks CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES and cannot find the \
     devices of a microvm without ACPI: the plan has acpi=on and option ROMs";
@@ -43,6 +51,9 @@ pub(super) fn accel(facts: &HostFacts, forced: bool) -> Reason {
 
 pub(super) fn cpu(facts: &HostFacts) -> Reason {
     let why = match facts.accel {
+        Acceleration::Kvm | Acceleration::Hvf if facts.arch == Architecture::X86_64 => {
+            "every feature of the host's processor but nested virtualization"
+        }
         Acceleration::Kvm | Acceleration::Hvf => "every feature of the host's processor",
         Acceleration::Tcg => "a model that is fast to emulate; `host` needs hardware acceleration",
     };
@@ -71,7 +82,7 @@ pub(super) fn machine(facts: &HostFacts, choices: Choices) -> Reason {
     if facts.linux().is_some() {
         why += ", core dumps leave guest memory out";
     }
-    if let Some(remark) = choices.remark {
+    if let [Some(remark), _] = choices.remarks {
         why += "; ";
         why += remark;
     }

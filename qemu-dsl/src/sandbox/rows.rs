@@ -2,6 +2,7 @@
 
 use super::choices::{Choices, ConsoleKind, MachineKind, PlanError};
 use super::config::{NetworkMode, Profile, SandboxConfig};
+use super::confinement::{self, Wrappers};
 use super::reasons;
 use crate::QemuCommand;
 use crate::accel::{Accelerator, AnyAccel, Architecture, Tcg, TcgThread};
@@ -10,15 +11,16 @@ use crate::backend::{
     WriteErrorPolicy, ZeroWrites,
 };
 use crate::bus::{HasBus, Virtio};
-use crate::cpu::{CortexA57, Haswell, Host};
+use crate::cpu::{CortexA57, Haswell, Host, HostWithoutNesting};
 use crate::device::{VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet};
 use crate::facts::{Acceleration, HostAccel, HostFacts, Os, Platform};
 use crate::id;
+use crate::isolation::Isolation;
 use crate::kernel::{Kernel, MmioDiscovery};
 use crate::machine::{AnyMachine, GicVersion, HasIsaSerial, HasPl011, IoEventFd, MachineType, Microvm, Pc, Q35, Virt};
 use crate::opts::Size;
 use crate::seccomp::Seccomp;
-use crate::vm::{Explained, OnUart, Reason, Target, Vm, Wrapper};
+use crate::vm::{Explained, OnUart, Reason, Target, Vm};
 
 /// The parameters that every guest gets, between `console=` and those that depend on the plan.
 macro_rules! cmdline {
@@ -35,6 +37,7 @@ macro_rules! cmdline {
 pub(super) struct Planning<'a> {
     config: &'a SandboxConfig,
     facts: HostFacts,
+    isolation: Isolation,
 }
 
 pub(super) type Built = Result<(Choices, Explained), PlanError>;
@@ -57,25 +60,25 @@ macro_rules! x86_hardware {
         match ($planning.config.kernel_mmio, $planning.facts.tsc_deadline()) {
             (MmioDiscovery::None, _) => {
                 let machine = tuned!($planning, Pc::new());
-                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
+                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, HostWithoutNesting::new(), memory);
                 let iothread = $iothread;
                 $planning.on_isa_serial($vm, iothread, MachineKind::Pc)
             }
             (MmioDiscovery::AcpiOnly, _) => {
                 let machine = tuned!($planning, Microvm::with_acpi().without_isa_serial());
-                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
+                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, HostWithoutNesting::new(), memory);
                 let iothread = $iothread;
                 $planning.on_virtconsole($vm, iothread, MachineKind::MicrovmAcpi)
             }
             (MmioDiscovery::CommandLine | MmioDiscovery::Unknown, Some(proof)) => {
                 let machine = tuned!($planning, Microvm::new().without_timers(proof).without_isa_serial());
-                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
+                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, HostWithoutNesting::new(), memory);
                 let iothread = $iothread;
                 $planning.on_virtconsole($vm, iothread, MachineKind::Microvm)
             }
             (MmioDiscovery::CommandLine | MmioDiscovery::Unknown, None) => {
                 let machine = tuned!($planning, Microvm::new().without_isa_serial());
-                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, Host::new(), memory);
+                let mut $vm = Vm::reusing($target, $reuse, machine, $accel, HostWithoutNesting::new(), memory);
                 let iothread = $iothread;
                 $planning.on_virtconsole($vm, iothread, MachineKind::Microvm)
             }
@@ -96,21 +99,14 @@ impl<'a> Planning<'a> {
         {
             return Err(PlanError::NetworkVersion { version });
         }
-        Ok(Self { config, facts })
+        let isolation = confinement::level(config, &facts)?;
+        Ok(Self { config, facts, isolation })
     }
 
     pub(super) fn build(&self, reuse: Option<QemuCommand>, explain: bool) -> Built {
-        let unshare: Wrapper<'_> = (self.unshare(), reasons::UNSHARE);
-        let user = self.config.user.as_deref().unwrap_or_default();
-        let sudo_words = ["sudo", "-u", user, "stdbuf", "-oL"];
-        let sudo: Wrapper<'_> = (&sudo_words, reasons::SUDO);
-        let wrappers: &[Wrapper<'_>] = match (unshare.0.is_empty(), user.is_empty()) {
-            (true, true) => &[],
-            (false, true) => &[unshare],
-            (true, false) => &[sudo],
-            (false, false) => &[unshare, sudo],
-        };
-        let mut target = Target::default().wrappers(wrappers);
+        let wrappers = Wrappers::new(self.config, &self.facts, self.isolation)?;
+        let (wrappers, count) = wrappers.list();
+        let mut target = Target::default().wrappers(&wrappers[..count]);
         if let Some(qemu) = &self.config.qemu {
             target = target.binary(qemu);
         }
@@ -121,14 +117,6 @@ impl<'a> Planning<'a> {
             target = target.explained();
         }
         self.on_platform(&target, reuse)
-    }
-
-    fn unshare(&self) -> &'static [&'static str] {
-        if self.facts.os == Os::Linux && self.facts.unshare {
-            crate::namespaces::unshare(self.config.allow_network)
-        } else {
-            &[]
-        }
     }
 
     /// The rows of the table.
@@ -239,7 +227,8 @@ impl<'a> Planning<'a> {
         machine: MachineKind,
         console: ConsoleKind,
     ) -> Built {
-        let choices = Choices { machine, console, accel: self.facts.accel, remark: self.remark(machine) };
+        let remarks = [self.remark(machine), confinement::remark(self.isolation)];
+        let choices = Choices { machine, console, accel: self.facts.accel, isolation: self.isolation, remarks };
         let paths = &self.config.paths;
         self.explain_choices(&mut vm, choices);
         vm.name(self.config.vm_id.as_str()).no_reboot().smp(crate::vm::Smp::ONE);
@@ -306,11 +295,17 @@ impl<'a> Planning<'a> {
 
     fn kernel(&self, vm: &mut Vm<AnyMachine, AnyAccel>) {
         let arch = self.facts.arch;
-        let cmdline = match (self.config.network() != NetworkMode::None, arch) {
-            (false, Architecture::Aarch64) => cmdline!(" init.balloon=1"),
-            (false, Architecture::X86_64) => cmdline!(" init.balloon=1", " tsc=reliable"),
-            (true, Architecture::Aarch64) => cmdline!(" init.net=1", " init.balloon=1"),
-            (true, Architecture::X86_64) => cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable"),
+        // Under emulation on a busy host the kernel's check of the timer interrupt fails, and it panics.
+        let tcg = self.facts.accel == Acceleration::Tcg;
+        let cmdline = match (self.config.network() != NetworkMode::None, arch, tcg) {
+            (false, Architecture::Aarch64, _) => cmdline!(" init.balloon=1"),
+            (false, Architecture::X86_64, false) => cmdline!(" init.balloon=1", " tsc=reliable"),
+            (false, Architecture::X86_64, true) => cmdline!(" init.balloon=1", " tsc=reliable", " no_timer_check"),
+            (true, Architecture::Aarch64, _) => cmdline!(" init.net=1", " init.balloon=1"),
+            (true, Architecture::X86_64, false) => cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable"),
+            (true, Architecture::X86_64, true) => {
+                cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable", " no_timer_check")
+            }
         };
         let vmlinux = self.uses_vmlinux();
         let image = if vmlinux { &self.config.vmlinux } else { self.config.kernel(arch) };

@@ -165,9 +165,9 @@ impl Inner {
     }
 
     fn program(&mut self, target: &Target<'_>) {
-        for (words, why) in target.wrappers {
-            self.note("wrapper", why);
-            for word in *words {
+        for wrapper in target.wrappers {
+            self.note("wrapper", wrapper.why);
+            for word in wrapper.words() {
                 self.push(|command| command.push(word.as_bytes()));
             }
         }

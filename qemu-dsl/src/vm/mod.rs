@@ -9,7 +9,7 @@ pub(crate) mod globals;
 mod inner;
 mod size;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 pub use any::AnyVm;
 pub use builder::Vm;
@@ -21,7 +21,47 @@ pub use size::{IntoMemory, Smp, SmpError};
 use crate::QemuVersion;
 
 /// A wrapper: the words that stand before QEMU's own command, and why.
-pub type Wrapper<'a> = (&'a [&'a str], &'static str);
+///
+/// ```
+/// use qemu_dsl::prelude::*;
+/// use qemu_dsl::vm::{Target, Wrapper};
+/// let nice = [Wrapper::new(&["nice", "-n", "5"], "it is in no hurry")];
+/// let target = Target::default().wrappers(&nice);
+/// let vm = Vm::for_target(&target, Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+/// assert!(vm.build()?.to_string().starts_with("nice -n 5 qemu-system-x86_64 "));
+/// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Wrapper<'a> {
+    words: Words<'a>,
+    why: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Words<'a> {
+    Text(&'a [&'a str]),
+    Os(&'a [OsString]),
+}
+
+impl<'a> Wrapper<'a> {
+    /// A wrapper of these words.
+    pub const fn new(words: &'a [&'a str], why: &'static str) -> Self {
+        Self { words: Words::Text(words), why }
+    }
+
+    /// The same with words that may hold paths.
+    pub const fn os(words: &'a [OsString], why: &'static str) -> Self {
+        Self { words: Words::Os(words), why }
+    }
+
+    fn words(self) -> impl Iterator<Item = &'a OsStr> {
+        let (text, os): (&[&str], &[OsString]) = match self.words {
+            Words::Text(words) => (words, &[]),
+            Words::Os(words) => (&[], words),
+        };
+        text.iter().map(OsStr::new).chain(os.iter().map(OsString::as_os_str))
+    }
+}
 
 /// Which QEMU a VM is built for.
 ///
