@@ -35,6 +35,7 @@
 //! | [`isolation`] | what a sandboxed QEMU runs in |
 //! | [`text`] | what guests and QEMU say, made fit to be shown |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
+//! | [`files`], [`image`] | files from elsewhere: opened without waiting, and what a disk image names |
 //! | `host` | the probes; feature `host` |
 //! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
 //!
@@ -42,6 +43,7 @@
 //! facts.
 extern crate self as qemu_dsl;
 
+mod bytes;
 mod command;
 #[cfg(feature = "host")]
 mod connect;
@@ -62,8 +64,10 @@ pub mod bus;
 pub mod cpu;
 pub mod device;
 pub mod facts;
+pub mod files;
 #[cfg(feature = "host")]
 pub mod host;
+pub mod image;
 pub mod isolation;
 pub mod kernel;
 #[cfg(feature = "host")]

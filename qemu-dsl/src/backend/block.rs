@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::accel::IoUring;
+use super::backing::Backing;
+use super::io::{Aio, Burst, Cache, CacheOfAio, Discard, ErrorPolicy, WriteErrorPolicy, ZeroWrites};
 use crate::opts::{Handle as _, Id, Key, OptField, OptType, OptValue, OptWriter, QemuOpts, ValueWriter, handle};
 use crate::setters::setters;
 
@@ -64,6 +65,9 @@ pub struct Drive<'a> {
     locking: Option<bool>,
     /// Whether the guest may only read.
     readonly: Option<bool>,
+    /// Which backing file is opened.
+    #[qemu(flatten)]
+    backing: Backing<'a>,
 }
 
 impl<'a> Drive<'a> {
@@ -86,7 +90,43 @@ impl<'a> Drive<'a> {
             iops_max: None,
             locking: None,
             readonly: None,
+            backing: Backing::named(format),
         }
+    }
+
+    /// Opens no backing file, whatever the image names: what it does not have itself reads as zeros. For images from strangers,
+    /// which would otherwise choose a file of the host's for the guest to read.
+    ///
+    /// Of an external data file, which an image can name too, this says nothing: [`Image::check`](crate::image::Image::check) refuses
+    /// it. QEMU says on standard error that `backing=` is deprecated in this form; there is no other in an option text.
+    ///
+    /// ```
+    /// use qemu_dsl::backend::{Drive, Format};
+    /// let drive = Drive::new("upload.qcow2", Format::Qcow2).standalone();
+    /// assert_eq!(qemu_dsl::opts::to_text(&drive)?, b"file=upload.qcow2,format=qcow2,if=none,backing=");
+    /// # Ok::<(), qemu_dsl::opts::OptError>(())
+    /// ```
+    #[must_use]
+    pub fn standalone(mut self) -> Self {
+        self.backing = self.backing.none();
+        self
+    }
+
+    /// Opens this backing file, whatever the image names, and none below it. It is opened for reading only.
+    ///
+    /// ```
+    /// use qemu_dsl::backend::{Drive, Format};
+    /// let drive = Drive::new("o.qcow2", Format::Qcow2).backed_by("/srv/base.raw", Format::Raw);
+    /// assert_eq!(
+    ///     String::from_utf8(qemu_dsl::opts::to_text(&drive)?)?,
+    ///     "file=o.qcow2,format=qcow2,if=none,backing.driver=raw,backing.file.driver=file,backing.file.filename=/srv/base.raw"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn backed_by(mut self, file: &'a (impl AsRef<Path> + ?Sized), format: Format) -> Self {
+        self.backing = self.backing.file(file.as_ref(), format);
+        self
     }
 }
 
@@ -181,6 +221,7 @@ impl SharedImage {
 pub struct ReadOnlyImage<'a> {
     file: &'a Path,
     format: Format,
+    backing: Backing<'a>,
 }
 
 impl<'a> ReadOnlyImage<'a> {
@@ -189,12 +230,26 @@ impl<'a> ReadOnlyImage<'a> {
 
     /// The image at `file`, in `format`.
     pub fn new(file: &'a (impl AsRef<Path> + ?Sized), format: Format) -> Self {
-        Self { file: file.as_ref(), format }
+        Self { file: file.as_ref(), format, backing: Backing::named(format) }
+    }
+
+    /// Opens no backing file, whatever the image names. [`Drive::standalone`] tells more.
+    #[must_use]
+    pub fn standalone(mut self) -> Self {
+        self.backing = self.backing.none();
+        self
+    }
+
+    /// Opens this backing file, whatever the image names. [`Drive::backed_by`] tells more.
+    #[must_use]
+    pub fn backed_by(mut self, file: &'a (impl AsRef<Path> + ?Sized), format: Format) -> Self {
+        self.backing = self.backing.file(file.as_ref(), format);
+        self
     }
 
     pub(crate) fn blockdev(self, node_name: Id) -> Blockdev<'a> {
         let file = FileNode { driver: Protocol::File, filename: self.file };
-        Blockdev { driver: self.format, node_name, read_only: true, file }
+        Blockdev { driver: self.format, node_name, read_only: true, file, backing: self.backing }
     }
 }
 
@@ -211,6 +266,9 @@ pub(crate) struct Blockdev<'a> {
     /// Where the bytes are.
     #[qemu(flatten, prefix = "file.")]
     file: FileNode<'a>,
+    /// Which backing file is opened.
+    #[qemu(flatten)]
+    backing: Backing<'a>,
 }
 
 #[derive(QemuOpts, Debug, Clone, Copy)]
@@ -224,13 +282,13 @@ struct FileNode<'a> {
 
 #[derive(QemuOpts, Debug, Clone, Copy)]
 #[qemu(value)]
-enum Protocol {
+pub(super) enum Protocol {
     File,
 }
 
 /// A file name in the place of a block driver's `filename`, protected from being taken for a protocol.
 #[derive(Debug, Clone, Copy)]
-struct ImagePath<'a>(&'a Path);
+pub(super) struct ImagePath<'a>(pub(super) &'a Path);
 
 impl OptValue for ImagePath<'_> {
     const TYPE: OptType = OptType::Path;
@@ -272,181 +330,19 @@ impl OptField for NoInterface {
 #[non_exhaustive]
 pub enum Format {
     /// QEMU's own format, with overlays and holes.
+    ///
+    /// An image of this format can name any file of the host's as its backing file or external data file, and QEMU lets the guest read
+    /// it. For images that others have made there are [`Drive::standalone`], [`Drive::backed_by`] and
+    /// [`Image::check`](crate::image::Image::check).
     Qcow2,
     /// The blocks and nothing else.
     Raw,
 }
 
-/// Which caches stand between guest and disk: `cache=`. [`Drive`] has an example.
-///
-/// The host's page cache can be lost when the *host* fails; QEMU's own end loses nothing in any mode.
-#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(value)]
-pub enum Cache {
-    /// Page cache; flushes of the guest reach the disk.
-    Writeback,
-    /// Page cache for reading only.
-    Writethrough,
-    /// No page cache (`O_DIRECT`); flushes of the guest reach the disk.
-    None,
-    /// No page cache, every write reaches the disk before it is done.
-    Directsync,
-    /// Page cache; flushes are ignored. For images that are thrown away.
-    Unsafe,
-}
-
-/// A cache that goes past the host's page cache (`O_DIRECT`): what [`Aio::Native`] needs. [`Aio`] has an example.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DirectCache {
-    /// [`Cache::None`].
-    None,
-    /// [`Cache::Directsync`].
-    Directsync,
-}
-
-impl From<DirectCache> for Cache {
-    fn from(cache: DirectCache) -> Self {
-        match cache {
-            DirectCache::None => Self::None,
-            DirectCache::Directsync => Self::Directsync,
-        }
-    }
-}
-
-/// The cache, and whether it has to be a direct one.
-#[derive(Debug, Clone, Copy)]
-struct CacheOfAio {
-    cache: Cache,
-    native: bool,
-}
-
-impl OptValue for CacheOfAio {
-    const TYPE: OptType = <Cache as OptValue>::TYPE;
-
-    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        if self.native && !matches!(self.cache, Cache::None | Cache::Directsync) {
-            return value.refuse(
-                "`aio=native` needs a cache that goes past the page cache: use `Cache::None` or `Cache::Directsync`",
-            );
-        }
-        self.cache.write_value(value);
-    }
-}
-
-/// A limit for bursts, and the limit that it is for. (`throttle_is_valid`, util/throttle.c)
-#[derive(Debug, Clone, Copy)]
-struct Burst {
-    max: u64,
-    limit: Option<u64>,
-}
-
-impl Burst {
-    fn over(self, limit: u64) -> Self {
-        Self { limit: Some(limit), ..self }
-    }
-}
-
-impl OptValue for Burst {
-    const TYPE: OptType = OptType::Integer;
-
-    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        match self.limit {
-            None => value.refuse("a limit for bursts needs the limit itself: set both"),
-            Some(limit) if self.max < limit => {
-                value.refuse(format!("a burst of {} is below the limit of {limit}: raise it", self.max));
-            }
-            Some(_) => value.integer(self.max),
-        }
-    }
-}
-
-/// How the host does the I/O: `aio=`.
-///
-/// ```
-/// use qemu_dsl::HostFacts;
-/// use qemu_dsl::backend::{Aio, Drive, Format};
-///
-/// let aio = HostFacts::example().io_uring().map_or(Aio::Threads, Aio::IoUring);
-/// let drive = Drive::new("root.qcow2", Format::Qcow2).aio(aio);
-///
-/// use qemu_dsl::backend::DirectCache;
-/// let native = Drive::new("root.raw", Format::Raw).aio(Aio::Native(DirectCache::None));
-/// assert_eq!(qemu_dsl::opts::to_text(&native).unwrap(), b"file=root.raw,format=raw,if=none,cache=none,aio=native");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aio {
-    /// A pool of threads. Works everywhere.
-    Threads,
-    /// `io_uring`, which needs the proof that kernel and binary have it: QEMU fails late without.
-    IoUring(IoUring),
-    /// Linux AIO, which needs a cache that goes past the page cache: QEMU refuses any other.
-    Native(DirectCache),
-}
-
-impl OptValue for Aio {
-    const TYPE: OptType = OptType::OneOf(&["threads", "io_uring", "native"]);
-
-    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.text(match self {
-            Self::Threads => "threads",
-            Self::IoUring(_) => "io_uring",
-            Self::Native(_) => "native",
-        });
-    }
-}
-
-/// What happens to blocks that the guest discards: `discard=`. [`Cache`] stands for these small enums: used in the same way,
-/// so this one has no example.
-#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(value)]
-pub enum Discard {
-    /// Nothing.
-    Ignore,
-    /// They are freed in the image and on the host's disk.
-    Unmap,
-}
-
-/// What happens when the guest writes zeros: `detect-zeroes=`. Used like [`Cache`], so it has no example.
-#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(value)]
-pub enum ZeroWrites {
-    /// They are written.
-    Off,
-    /// They are written as zeros in a more efficient way.
-    On,
-    /// They are discarded, where `discard=unmap` allows it.
-    Unmap,
-}
-
-/// What happens on read errors: `rerror=`. Used like [`Cache`], so it has no example.
-#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(value)]
-pub enum ErrorPolicy {
-    /// The guest goes on as if nothing was.
-    Ignore,
-    /// The VM stops.
-    Stop,
-    /// The guest gets the error.
-    Report,
-}
-
-/// What happens on write errors: `werror=`. Used like [`Cache`], so it has no example.
-#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(value)]
-pub enum WriteErrorPolicy {
-    /// The guest goes on as if nothing was.
-    Ignore,
-    /// The VM stops.
-    Stop,
-    /// The guest gets the error.
-    Report,
-    /// The VM stops when the host's disk is full; other errors reach the guest.
-    Enospc,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::DirectCache;
     use crate::opts::{OptError, to_text};
 
     #[test]
@@ -494,6 +390,25 @@ mod tests {
         }
         for drive in [drive().bps_max(2).bps(1), drive().bps(1).bps_max(1), drive().iops(1).iops_max(2)] {
             assert!(to_text(&drive).is_ok(), "{drive:?}");
+        }
+    }
+
+    #[test]
+    fn backing_files_are_the_hosts_to_choose() {
+        let drive = |format| Drive::new("a", format);
+        let text = |drive: Drive<'_>| String::from_utf8(to_text(&drive).unwrap()).unwrap();
+        assert_eq!(text(drive(Format::Raw).standalone()), "file=a,format=raw,if=none", "it names nothing");
+        assert_eq!(
+            text(drive(Format::Qcow2).standalone().backed_by("nbd:x,y", Format::Qcow2)),
+            "file=a,format=qcow2,if=none,backing.driver=qcow2,backing.file.driver=file,backing.file.filename=./nbd:x,,y,\
+             backing.backing="
+        );
+        assert_eq!(
+            text(drive(Format::Qcow2).backed_by("b", Format::Raw).standalone()),
+            "file=a,format=qcow2,if=none,backing="
+        );
+        for wrong in [drive(Format::Raw).backed_by("b", Format::Raw), drive(Format::Qcow2).backed_by("", Format::Raw)] {
+            assert!(matches!(to_text(&wrong), Err(OptError::Value { .. })), "{wrong:?}");
         }
     }
 

@@ -10,21 +10,21 @@
 //! | I/O thread | [`Vm::iothread`](crate::Vm::iothread) | [`IoThread`] | any number of block devices |
 //! | [`RngRandom`] | [`Vm::rng_backend`](crate::Vm::rng_backend) | [`RngBackend`] | one random number device |
 
+mod backing;
 mod block;
 mod chardev;
+mod io;
 mod memory;
 mod net;
 mod object;
 
 pub(crate) use block::Blockdev;
-pub use block::{
-    Aio, BlockNode, Cache, DirectCache, Discard, Drive, ErrorPolicy, Format, ReadOnlyImage, SharedImage,
-    WriteErrorPolicy, ZeroWrites,
-};
+pub use block::{BlockNode, Drive, Format, ReadOnlyImage, SharedImage};
 pub use chardev::{
     Chardev, ChardevBackend, IntoSocketPath, LogFile, NullChardev, PassedSocket, Socket, SocketPath, SocketPathError,
     Stdio,
 };
+pub use io::{Aio, Cache, DirectCache, Discard, ErrorPolicy, WriteErrorPolicy, ZeroWrites};
 pub(crate) use memory::MemoryFile;
 pub use memory::TemplateMemory;
 pub use net::{NetBackend, Netdev, Reconnect, SocketAddress, StreamNetdev, UserNetdev};

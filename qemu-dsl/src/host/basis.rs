@@ -10,7 +10,19 @@ use super::ProbeOptions;
 use crate::programs::{find, is_program};
 
 /// The version of what is remembered: another one is another basis.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// What the kernel lets its users do with namespaces.
+const SETTINGS: [&str; 8] = [
+    "user/max_user_namespaces",
+    "user/max_pid_namespaces",
+    "user/max_mnt_namespaces",
+    "user/max_net_namespaces",
+    "user/max_ipc_namespaces",
+    "user/max_uts_namespaces",
+    "kernel/apparmor_restrict_unprivileged_userns",
+    "kernel/unprivileged_userns_clone",
+];
 
 /// Everything that an answer depends on, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +60,15 @@ impl Basis {
         for path in ["/dev/kvm", "/sys/module/kvm"] {
             let _ = writeln!(text, "{path} {}", file(path.as_ref()));
         }
-        for setting in ["user/max_user_namespaces", "kernel/apparmor_restrict_unprivileged_userns"] {
+        for program in ["unshare", "bwrap", "setpriv"] {
+            let found = find(program.as_ref()).unwrap_or_default();
+            let _ = writeln!(text, "{program} {} {}", found.display(), file(&found));
+        }
+        for setting in SETTINGS {
             let value = std::fs::read_to_string(Path::new("/proc/sys").join(setting)).unwrap_or_default();
             let _ = writeln!(text, "{setting} {}", value.trim());
         }
+        text.push_str(&confinement());
         Self { subject, text, lasting }
     }
 
@@ -68,6 +85,30 @@ impl Basis {
     pub(super) fn is_lasting(&self) -> bool {
         self.lasting
     }
+}
+
+/// What this thread may do, which what it starts inherits: seccomp filters, capabilities, namespaces, users, a security module's
+/// label. One shell may make namespaces, and another one of the same user not. (`man 5 proc_pid_status`)
+fn confinement() -> String {
+    const FIELDS: [&str; 7] =
+        ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:"];
+    let own = Path::new("/proc/thread-self");
+    let read = |name: &str| std::fs::read_to_string(own.join(name)).unwrap_or_default();
+    let status = read("status");
+    let mut lines: Vec<String> =
+        status.lines().filter(|line| FIELDS.iter().any(|field| line.starts_with(field))).map(str::to_owned).collect();
+    let mut namespaces: Vec<String> = std::fs::read_dir(own.join("ns"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some(std::fs::read_link(entry.path()).ok()?.display().to_string()))
+        .collect();
+    namespaces.sort_unstable();
+    lines.extend(namespaces);
+    for name in ["uid_map", "gid_map", "attr/current"] {
+        lines.push(format!("{name} {}", read(name).trim_matches(['\0', '\n', ' '])));
+    }
+    lines.join("\n")
 }
 
 /// What tells a file from the one that stood there before.

@@ -13,6 +13,7 @@ use nix::libc;
 use serde_json::{Value, json};
 
 use super::basis::Basis;
+use super::questions::ISOLATION;
 use super::{Answers, QemuInfo, Verdict};
 use crate::QemuVersion;
 use crate::facts::Acceleration;
@@ -89,22 +90,28 @@ fn path(dir: &Path, basis: &Basis) -> PathBuf {
 }
 
 fn value(basis: &Basis, answers: &Answers) -> Option<Value> {
-    let Answers { qemu: Ok(qemu), acceleration, acceleration_verdict, namespaces, certain: true } = answers else {
+    let Answers { qemu: Ok(qemu), acceleration, acceleration_verdict, isolation, certain: true } = answers else {
         return None;
     };
-    let QemuInfo { version, accelerators, seccomp, io_uring, devices } = qemu;
+    let QemuInfo { version, target, accelerators, machines, seccomp, io_uring, devices, data_dirs } = qemu;
+    // A name that is no text is none that can be kept: then nothing is.
+    let dirs = data_dirs.iter().map(|dir| dir.to_str()).collect::<Option<Vec<_>>>()?;
     let verdict = |Verdict { question, yes, reason }: &Verdict| json!([question, yes, reason]);
     Some(json!({
         "basis": basis.as_str(),
         "qemu": {
             "version": <[u16; 3]>::from(*version),
+            "target": target,
             "accelerators": accelerators,
+            "machines": machines,
             "seccomp": seccomp,
             "io_uring": io_uring,
             "devices": devices,
+            "data_dirs": dirs,
         },
         "accel": acceleration.name(),
-        "verdicts": [verdict(acceleration_verdict), verdict(namespaces)],
+        "verdict": verdict(acceleration_verdict),
+        "isolation": isolation.iter().map(verdict).collect::<Vec<_>>(),
     }))
 }
 
@@ -112,9 +119,8 @@ fn answers(kept: &Value) -> Option<Answers> {
     let words = |value: &Value| -> Option<Vec<String>> {
         value.as_array()?.iter().map(|word| Some(word.as_str()?.to_owned())).collect()
     };
-    let verdict = |index: usize| {
-        let value = &kept["verdicts"][index];
-        let question = ["kvm", "hvf", "acceleration", "unshare"].into_iter().find(|known| value[0] == *known)?;
+    let verdict = |value: &Value, known: &[&'static str]| {
+        let question = known.iter().find(|known| value[0] == **known)?;
         Some(Verdict { question, yes: value[1].as_bool()?, reason: value[2].as_str()?.to_owned() })
     };
     let acceleration = [Acceleration::Kvm, Acceleration::Hvf, Acceleration::Tcg];
@@ -123,14 +129,17 @@ fn answers(kept: &Value) -> Option<Answers> {
     Some(Answers {
         qemu: Ok(QemuInfo {
             version: QemuVersion::new(number(0)?, number(1)?, number(2)?),
+            target: qemu["target"].as_str()?.to_owned(),
             accelerators: words(&qemu["accelerators"])?,
+            machines: words(&qemu["machines"])?,
             seccomp: qemu["seccomp"].as_bool()?,
             io_uring: qemu["io_uring"].as_bool()?,
             devices: words(&qemu["devices"])?,
+            data_dirs: words(&qemu["data_dirs"])?.into_iter().map(PathBuf::from).collect(),
         }),
         acceleration: acceleration.into_iter().find(|known| kept["accel"] == known.name())?,
-        acceleration_verdict: verdict(0)?,
-        namespaces: verdict(1)?,
+        acceleration_verdict: verdict(&kept["verdict"], &["kvm", "hvf", "acceleration"])?,
+        isolation: kept["isolation"].as_array()?.iter().map(|one| verdict(one, &ISOLATION)).collect::<Option<_>>()?,
         certain: true,
     })
 }
@@ -146,6 +155,9 @@ mod tests {
         Answers {
             qemu: Ok(QemuInfo {
                 version: QemuVersion::new(10, 0, 13),
+                target: "x86_64".to_owned(),
+                machines: vec!["microvm".to_owned(), "pc".to_owned()],
+                data_dirs: vec!["/usr/share/qemu".into()],
                 accelerators: vec!["kvm".to_owned(), "tcg".to_owned()],
                 seccomp: true,
                 io_uring: false,
@@ -153,7 +165,7 @@ mod tests {
             }),
             acceleration: Acceleration::Tcg,
             acceleration_verdict: Verdict::no("kvm", "a \"reason\" with\na line"),
-            namespaces: Verdict::yes("unshare", "it worked"),
+            isolation: vec![Verdict::yes("unshare", "it worked"), Verdict::no("bwrap", "there is no `bwrap`")],
             certain: true,
         }
     }

@@ -6,22 +6,27 @@
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 
 use super::payload::Payload;
-use super::process::{Failure, Reaped, cannot_start};
+use super::process::{Failure, talk};
 use super::{Verdict, sys};
 use crate::accel::Architecture;
-use crate::status::ended_with;
+use crate::deadline::left;
+use crate::status::{ended_with, signal};
 
 const QUESTION: &str = "kvm";
 
 /// How long the guest may take. Where KVM works it takes a tenth of that, the start of QEMU included.
 const LIMIT: Duration = Duration::from_millis(900);
+
+/// How much QEMU may say meanwhile: it says some hundred bytes.
+const MOST: u64 = 1 << 20;
 
 /// Whether guests run under KVM here, and whether that is certain.
 pub(super) fn prove(qemu: &OsStr, arch: Architecture) -> (Verdict, bool) {
@@ -65,40 +70,34 @@ pub fn run_test_guest(qemu: &OsStr, arch: Architecture, accel: &[&str]) -> Resul
 
 fn test_guest(qemu: &OsStr, arch: Architecture, accel: &[&str]) -> Result<(), Failure> {
     let payload = Payload::write(arch).map_err(|error| format!("the test guest cannot be written: {error}"))?;
-    let mut command = Command::new(qemu);
-    command.args(accel).args(payload.args());
-    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-m", "16M", "-no-reboot"]);
+    let mut args: Vec<String> = accel.iter().map(ToString::to_string).chain(payload.args()).collect();
     // KVM's last word is a pause, which QMP announces: without it, a failure would take until the limit. The guest waits
     // until QMP listens: it is so small that it could be done before.
-    command.args(["-S", "-qmp", "stdio"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Reaped(command.spawn().map_err(|error| cannot_start(qemu, &error))?);
-    let (Some(mut input), Some(events), Some(stderr)) =
-        (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
-    else {
-        return Err("a pipe is missing".to_owned().into());
-    };
+    let rest = ["-nodefaults", "-no-user-config", "-display", "none", "-m", "16M", "-no-reboot", "-S", "-qmp", "stdio"];
+    args.extend(rest.map(Into::into));
+    let deadline = Instant::now() + LIMIT;
+    let (asked, mut input, events) = talk(qemu, &args, vec![payload.fd()])?;
     // A QEMU that is gone already has its reason on stderr; this need not say so too.
     let _ = input.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"cont\"}\n");
-    let ends = watch(events);
-    let said = super::process::collected(stderr);
-    let end = ends.recv_timeout(LIMIT);
-    let status = match end {
-        Ok(End::Closed) => Some(child.0.wait().map_err(|error| format!("QEMU cannot be waited for: {error}"))?),
-        _ => None,
-    };
-    drop(child);
+    let ends = watch(events).map_err(|error| Failure::passing(format!("QEMU cannot be watched: {error}")))?;
+    let end = ends.recv_timeout(left(deadline));
+    if matches!(end, Ok(End::Closed)) {
+        // It is ending: the kernel takes its memory back, and then tells.
+        asked.wait(Instant::now() + LIMIT);
+    }
+    let (status, said) = asked.end(Some(&mut input));
     if matches!(end, Ok(End::PoweredOff)) || status.is_some_and(|status| payload.succeeded(status)) {
         return Ok(());
     }
-    let said = said.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     let said = complaint(&String::from_utf8_lossy(&said));
     Err(match (end, status) {
         (Ok(End::Stopped), _) => format!("the vCPU of a test guest stopped{said}").into(),
-        (Ok(End::Closed), Some(status)) => {
-            format!("QEMU with a test guest ended with {}{said}", ended_with(status)).into()
-        }
-        _ => Failure { reason: format!("a test guest did not get through within {LIMIT:?}{said}"), certain: false },
+        // What is killed is not at fault, but for what it does to itself: abort is QEMU's way to give up.
+        (Ok(End::Closed), Some(status)) => Failure {
+            certain: signal(status) != Some(Signal::SIGKILL),
+            ..format!("QEMU with a test guest ended with {}{said}", ended_with(status)).into()
+        },
+        _ => Failure::passing(format!("a test guest did not get through within {LIMIT:?}{said}")),
     })
 }
 
@@ -113,17 +112,18 @@ enum End {
 }
 
 /// Reports the first thing that ends the test.
-fn watch(events: impl Read + Send + 'static) -> mpsc::Receiver<End> {
+fn watch(events: impl Read + Send + 'static) -> io::Result<mpsc::Receiver<End>> {
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
+    std::thread::Builder::new().name("qemu-events".to_owned()).spawn(move || {
+        let events = events.take(MOST);
         let end = BufReader::new(events).lines().map_while(Result::ok).find_map(|line| match line {
             line if line.contains("\"guest-shutdown\"") => Some(End::PoweredOff),
             line if line.contains("\"event\": \"STOP\"") => Some(End::Stopped),
             _ => None,
         });
         let _ = sender.send(end.unwrap_or(End::Closed));
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 /// What QEMU complains about: its first line that is no mere warning.

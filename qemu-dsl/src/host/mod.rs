@@ -16,6 +16,7 @@ mod basis;
 mod cache;
 #[cfg(target_os = "linux")]
 mod kvm;
+mod missing;
 #[cfg(target_os = "linux")]
 mod payload;
 mod process;
@@ -34,8 +35,10 @@ use basis::Basis;
 pub use cache::cache_dir;
 #[cfg(target_os = "linux")]
 pub use kvm::run_test_guest;
+pub use missing::{Missing, Needs};
 pub use qemu::{QemuInfo, QemuProbeError};
 
+use crate::QemuCommand;
 use crate::accel::Architecture;
 use crate::facts::{Acceleration, HostFacts, Os};
 
@@ -144,13 +147,18 @@ impl fmt::Display for Verdict {
 
 /// What the probes found. [The module](self) has an example.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Probed {
     /// The facts.
     pub facts: HostFacts,
     /// The answers behind them, each with its reason.
     pub verdicts: Vec<Verdict>,
-    /// What the QEMU binary says about itself.
+    /// The QEMU binary that was asked.
+    pub binary: OsString,
+    /// What it says about itself.
     pub qemu: Result<QemuInfo, QemuProbeError>,
+    /// Whether the answers would be the same the next time: nothing took too long, and nothing was killed.
+    pub certain: bool,
 }
 
 impl Probed {
@@ -164,6 +172,54 @@ impl Probed {
     /// ```
     pub fn verdict(&self, question: &str) -> Option<&Verdict> {
         self.verdicts.iter().find(|verdict| verdict.question == question)
+    }
+
+    /// How the binary runs guests of the host's architecture. [`HostFacts::accel`](field@HostFacts::accel) says `tcg` of every host
+    /// without hardware acceleration; whether the binary has it, is said here.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`]: the binary has nothing that works here, or is for guests of another architecture. One that could not be asked
+    /// lacks nothing that is known.
+    ///
+    /// ```no_run
+    /// # use qemu_dsl::host::{ProbeOptions, probe};
+    /// let accelerator = probe(&ProbeOptions::new())?.accelerator()?;
+    /// println!("{}", accelerator.name());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn accelerator(&self) -> Result<Acceleration, Missing> {
+        let accel = self.facts.accel;
+        let Ok(info) = &self.qemu else { return Ok(accel) };
+        info.check(&Needs::new(self.facts.arch), &self.binary)?;
+        if accel != Acceleration::Tcg || info.has_accelerator(accel.name()) {
+            return Ok(accel);
+        }
+        let why = ["kvm", "hvf", "acceleration"].into_iter().find_map(|question| self.verdict(question));
+        Err(Missing::NothingRuns {
+            binary: self.binary.display().to_string(),
+            reason: why.map_or_else(String::new, |verdict| verdict.reason.clone()),
+        })
+    }
+
+    /// Whether the binary has what a command needs that runs it. Of a binary that could not be asked nothing is known to be missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`] names the first thing that it lacks.
+    ///
+    /// ```no_run
+    /// # use qemu_dsl::host::{ProbeOptions, probe};
+    /// # use qemu_dsl::prelude::*;
+    /// let command = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(128)).build()?;
+    /// probe(&ProbeOptions::new())?.check(&command)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self, command: &QemuCommand) -> Result<(), Missing> {
+        match &self.qemu {
+            Ok(info) => info.check(&Needs::of(command, self.facts.arch), &self.binary),
+            Err(_) => Ok(()),
+        }
     }
 }
 
@@ -191,14 +247,15 @@ struct Answers {
     qemu: Result<QemuInfo, QemuProbeError>,
     acceleration: Acceleration,
     acceleration_verdict: Verdict,
-    namespaces: Verdict,
+    isolation: Vec<Verdict>,
     /// Whether they will be the same the next time: nothing took too long.
     certain: bool,
 }
 
 /// Finds out what the host can do. What was found, failures too, is remembered while what it depends on stays the same: the
-/// binary (path, inode, size, time of its last change), `/dev/kvm` and the KVM module, the user, the options. Callers at the
-/// same time wait for one probe. A binary that is a script counts as itself, not as what it starts.
+/// binary (path, inode, size, time of its last change), `/dev/kvm` and the KVM module, the programs that isolate, the user, what this
+/// process itself is confined to, the options. What took too long is asked again. Callers at the same time wait for one probe. A
+/// binary that is a script counts as itself, not as what it starts.
 ///
 /// # Errors
 ///
@@ -206,11 +263,12 @@ struct Answers {
 pub fn probe(options: &ProbeOptions) -> Result<Arc<Probed>, ProbeError> {
     type Cell = Arc<OnceLock<Arc<Probed>>>;
     static MEMORY: Mutex<Vec<(Basis, Cell)>> = Mutex::new(Vec::new());
+    let memory = || MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (os, arch) = (questions::os()?, questions::arch()?);
     let qemu = options.binary(arch);
     let basis = Basis::now(options, qemu);
     let cell = {
-        let mut memory = MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut memory = memory();
         if let Some((_, cell)) = memory.iter().find(|(known, _)| *known == basis) {
             Arc::clone(cell)
         } else {
@@ -232,6 +290,10 @@ pub fn probe(options: &ProbeOptions) -> Result<Arc<Probed>, ProbeError> {
         });
         Arc::new(conclude(qemu, os, arch, answers))
     });
+    if !probed.certain {
+        // It was true for those who asked by now; whoever asks later may be told better.
+        memory().retain(|(_, known)| !Arc::ptr_eq(known, &cell));
+    }
     Ok(Arc::clone(probed))
 }
 
@@ -255,39 +317,46 @@ pub fn probe_now(options: &ProbeOptions) -> Result<Probed, ProbeError> {
 /// Starts what has to be started.
 fn ask(options: &ProbeOptions, os: Os, arch: Architecture) -> Answers {
     let qemu = options.binary(arch);
-    // Side by side: each of the three starts a program and mostly waits for it.
-    let (qemu, acceleration, namespaces) = std::thread::scope(|scope| {
+    // Side by side: each starts a program and mostly waits for it.
+    let (info, acceleration, isolation) = std::thread::scope(|scope| {
         let info = scope.spawn(|| qemu::ask(qemu, LIMIT));
         let accel = scope.spawn(|| questions::acceleration(os, arch, qemu, options.force_emulation));
-        let namespaces = scope.spawn(|| questions::namespaces(os, options.allow_network));
-        (joined(info), joined(accel), joined(namespaces))
+        let isolation = scope.spawn(|| questions::isolation(os, options.allow_network));
+        (joined(info), joined(accel), joined(isolation))
     });
-    let ((acceleration, acceleration_verdict, accel_certain), (namespaces, namespaces_certain)) =
-        (acceleration, namespaces);
-    let (acceleration, acceleration_verdict) =
-        questions::with_binary(acceleration, acceleration_verdict, qemu.as_ref());
-    Answers { qemu, acceleration, acceleration_verdict, namespaces, certain: accel_certain && namespaces_certain }
+    let (qemu, asked) = info;
+    let (acceleration, verdict, proven) = acceleration;
+    let (isolation, tried) = isolation;
+    let (acceleration, acceleration_verdict) = questions::with_binary(acceleration, verdict, arch, qemu.as_ref());
+    Answers { qemu, acceleration, acceleration_verdict, isolation, certain: asked && proven && tried }
 }
 
 /// The facts: what the answers say, and what there is to be read without starting anything.
 fn conclude(binary: &OsStr, os: Os, arch: Architecture, answers: Answers) -> Probed {
-    let Answers { qemu, acceleration, acceleration_verdict, namespaces, .. } = answers;
+    let Answers { qemu, acceleration, acceleration_verdict, isolation, certain } = answers;
     let tsc_deadline = questions::tsc_deadline(os, arch);
     let io_uring = questions::io_uring(os, qemu.as_ref());
     let seccomp = questions::seccomp(os, qemu.as_ref());
+    let tcg = questions::tcg(qemu.as_ref());
+    let holds = |question| isolation.iter().any(|verdict: &Verdict| verdict.question == question && verdict.yes);
     let facts = HostFacts::new(arch, os)
         .with_accel(acceleration)
         .with_tsc_deadline(tsc_deadline.yes)
         .with_io_uring(io_uring.yes)
-        .with_unshare(namespaces.yes)
+        .with_unshare(holds("unshare"))
+        .with_unshare_user(holds("unshare_user"))
+        .with_bwrap(holds("bwrap"))
+        .with_root(nix::unistd::geteuid().is_root())
         .with_qemu_version(qemu.as_ref().ok().map(|info| info.version))
         .with_seccomp(seccomp.yes);
     let version = match &qemu {
         Ok(info) => Verdict::yes("qemu", format!("{} is version {}", binary.display(), info.version)),
         Err(error) => Verdict::no("qemu", error.to_string()),
     };
-    let verdicts = vec![acceleration_verdict, tsc_deadline, io_uring, namespaces, version, seccomp];
-    Probed { facts, verdicts, qemu }
+    let mut verdicts = vec![acceleration_verdict, tcg, tsc_deadline, io_uring];
+    verdicts.extend(isolation);
+    verdicts.extend([version, seccomp]);
+    Probed { facts, verdicts, binary: binary.to_owned(), qemu, certain }
 }
 
 /// The result of a probe's thread. A panic in it is a bug of this crate, and goes on here.

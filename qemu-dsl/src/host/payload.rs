@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::process::ExitStatus;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -60,10 +60,14 @@ pub(super) struct Payload {
 
 impl Payload {
     pub(super) fn write(arch: Architecture) -> io::Result<Self> {
-        // Inherited by QEMU (and by whatever else starts in this moment, which does no harm: it holds nothing secret).
-        let mut image = File::from(memfd_create(c"qemu-dsl-test-guest", MFdFlags::empty())?);
+        let mut image = File::from(memfd_create(c"qemu-dsl-test-guest", MFdFlags::MFD_CLOEXEC)?);
         image.write_all(&firmware(arch))?;
         Ok(Self { arch, image })
+    }
+
+    /// What has to be passed on to QEMU.
+    pub(super) fn fd(&self) -> RawFd {
+        self.image.as_raw_fd()
     }
 
     /// The arguments that run it.

@@ -1,17 +1,26 @@
-//! Programs that probes start: each ends, at the latest at its limit.
+//! Programs that probes start: each ends, at the latest at its limit, and with it all that came of it.
 
-use std::ffi::OsStr;
-use std::io::{self, Read};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, PipeReader, PipeWriter, Write as _};
+use std::os::fd::{OwnedFd, RawFd};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
+
+use crate::QemuCommand;
+use crate::deadline::left;
+use crate::process::{Output, Program, Watch};
+use crate::programs::CannotStart;
+use crate::status::ended_with;
+
+/// How long the output of a program that is gone may still come.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a program gave no answer.
 #[derive(Debug)]
 pub(super) struct Failure {
     /// In one line.
     pub(super) reason: String,
-    /// Whether it will be so again: what took too long may be quicker the next time.
+    /// Whether it will be so again: what took too long may be quicker the next time, and what was killed may live.
     pub(super) certain: bool,
 }
 
@@ -21,64 +30,103 @@ impl From<String> for Failure {
     }
 }
 
-/// A child process that does not outlive its owner.
-#[derive(Debug)]
-pub(super) struct Reaped(pub(super) Child);
+impl Failure {
+    pub(super) fn passing(reason: String) -> Self {
+        Self { reason, certain: false }
+    }
 
-impl Drop for Reaped {
-    fn drop(&mut self) {
-        // Both fail only for a child that is gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+    /// Why a program cannot be started; `remedy` is for one that is not there.
+    fn start(program: &OsStr, error: &io::Error, remedy: &str) -> Self {
+        let why = CannotStart::new(program, error);
+        let remedy = if why.is_missing() { remedy } else { "" };
+        Self { reason: format!("{why}{remedy}"), certain: why.is_certain() }
     }
 }
 
-/// Reads all of `source` in a thread of its own, at most 64 KiB, and hands it over when the stream ends.
-pub(super) fn collected(source: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut source = source;
-        let mut kept = Vec::new();
-        let _ = source.by_ref().take(64 * 1024).read_to_end(&mut kept);
-        let _ = io::copy(&mut source, &mut io::sink());
-        let _ = sender.send(kept);
-    });
-    receiver
+/// A running program. Dropping this ends it, and all that came of it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    watch: Watch,
+    stderr: Output,
+}
+
+/// A program with pipes to its standard input and from its output.
+pub(super) type Talk = (Asked, PipeWriter, PipeReader);
+
+/// Starts a QEMU that is talked to over its standard input and output.
+pub(super) fn talk(binary: &OsStr, args: &[String], passed: Vec<RawFd>) -> Result<Talk, Failure> {
+    let failed = |error: io::Error| Failure::start(binary, &error, ": install QEMU, or name another binary");
+    let (stdin, input) = io::pipe().map_err(failed)?;
+    let args = args.iter().map(AsRef::as_ref);
+    let (asked, output) = start(binary, args, passed, Some(stdin.into())).map_err(failed)?;
+    Ok((asked, input, output))
+}
+
+fn start<'a>(
+    program: &OsStr,
+    args: impl Iterator<Item = &'a OsStr>,
+    passed: Vec<RawFd>,
+    stdin: Option<OwnedFd>,
+) -> io::Result<(Asked, PipeReader)> {
+    let unsayable = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+    let mut command = QemuCommand::new(program).map_err(unsayable)?;
+    for arg in args {
+        command.arg(arg).map_err(unsayable)?;
+    }
+    let (watch, stdout, stderr) = Watch::start(Program { passed, stdin, ..Program::new(command) })?;
+    let stderr = Output::collect(stderr, None, None)?;
+    Ok((Asked { watch, stderr }, stdout))
+}
+
+impl Asked {
+    /// Waits for its end, until `deadline`.
+    pub(super) fn wait(&self, deadline: Instant) -> Option<ExitStatus> {
+        self.watch.wait(deadline)
+    }
+
+    /// Ends it, and returns how it ended by itself, if it did, and what it wrote on standard error. Over `qmp` QEMU is asked to
+    /// end, too: one that a script has sent out of its family is not found, but hears this.
+    pub(super) fn end(self, qmp: Option<&mut PipeWriter>) -> (Option<ExitStatus>, Vec<u8>) {
+        let status = self.watch.wait(Instant::now());
+        if let Some(qmp) = qmp {
+            // Who is gone does not hear it.
+            let _ = qmp.write_all(b"{\"execute\":\"quit\"}\n");
+        }
+        let Self { watch, stderr } = self;
+        drop(watch);
+        stderr.wait_for_end(LAST_WORDS);
+        (status, stderr.kept())
+    }
 }
 
 /// Runs a program that says little, and returns its standard output; an error says what went wrong, in one line.
-pub(super) fn output(program: &str, args: &[&str], limit: Duration) -> Result<String, Failure> {
-    let started = Instant::now();
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Reaped(command.spawn().map_err(|error| format!("`{program}` cannot be started: {error}"))?);
-    let (Some(stdout), Some(stderr)) = (child.0.stdout.take(), child.0.stderr.take()) else {
-        return Err(format!("`{program}` has no output").into());
+pub(super) fn output(words: &[OsString], limit: Duration) -> Result<String, Failure> {
+    let deadline = Instant::now() + limit;
+    let Some((program, args)) = words.split_first() else { return Ok(String::new()) };
+    let name = program.display();
+    let failed = |error: io::Error| Failure::start(program, &error, ": install it");
+    let args = args.iter().map(AsRef::as_ref);
+    let (asked, stdout) = start(program, args, Vec::new(), None).map_err(failed)?;
+    let stdout = Output::collect(stdout, None, None).map_err(failed)?;
+    asked.wait(deadline);
+    let (status, stderr) = asked.end(None);
+    let Some(status) = status else {
+        return Err(Failure::passing(format!("`{name}` did not end within {limit:?}")));
     };
-    let (stdout, stderr) = (collected(stdout), collected(stderr));
-    let late = |_| Failure { reason: format!("`{program}` did not end within {limit:?}"), certain: false };
-    // The streams end with the program, so there is nothing to poll.
-    let stdout = stdout.recv_timeout(limit).map_err(late)?;
-    let stderr = stderr.recv_timeout(limit.saturating_sub(started.elapsed())).map_err(late)?;
-    let status = child.0.wait().map_err(|error| format!("`{program}` cannot be waited for: {error}"))?;
+    // Until then whoever has left the program's family may hold the pipe.
+    stdout.wait_for_end(left(deadline).min(LAST_WORDS));
     if status.success() {
-        return Ok(String::from_utf8_lossy(&stdout).into_owned());
+        return Ok(String::from_utf8_lossy(&stdout.kept()).into_owned());
     }
     let said = last_line(&stderr);
-    Err(format!("`{program}` ended with {status}{}", if said.is_empty() { String::new() } else { format!(": {said}") })
-        .into())
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+    let reason = format!("`{name}` ended with {}{said}", ended_with(status));
+    // Whoever was killed was not at fault: memory was short, or somebody else's limit.
+    Err(Failure { reason, certain: status.code().is_some() })
 }
 
 /// The last line that is not empty.
 pub(super) fn last_line(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
-}
-
-/// Why a program cannot be started, in one line.
-pub(super) fn cannot_start(program: &OsStr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no `{}`: install QEMU, or name another binary", program.display()),
-        _ => format!("`{}` cannot be started: {error}", program.display()),
-    }
 }

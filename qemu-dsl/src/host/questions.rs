@@ -1,12 +1,16 @@
 //! The questions, each with its answer and the reason.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
+use std::time::Duration;
 
 use super::process::Failure;
 use super::{LIMIT, ProbeError, QemuInfo, QemuProbeError, Verdict, process};
 use crate::accel::Architecture;
 use crate::facts::{Acceleration, Os};
+
+/// The questions about isolation.
+pub(super) const ISOLATION: [&str; 3] = ["unshare", "unshare_user", "bwrap"];
 
 pub(super) fn os() -> Result<Os, ProbeError> {
     match std::env::consts::OS {
@@ -46,23 +50,43 @@ fn kvm(_: &OsStr, _: Architecture) -> (Verdict, bool) {
 pub(super) fn with_binary(
     accel: Acceleration,
     verdict: Verdict,
+    arch: Architecture,
     info: Result<&QemuInfo, &QemuProbeError>,
 ) -> (Acceleration, Verdict) {
     let question = verdict.question;
     match info {
-        Ok(info) if matches!(question, "kvm" | "hvf") && !info.accelerators.iter().any(|name| name == question) => {
+        Ok(info) if matches!(question, "kvm" | "hvf") && info.target != arch.name() => {
+            let reason = format!("this QEMU binary emulates {}, and the host is {arch}", info.target);
+            (Acceleration::Tcg, Verdict::no(question, reason))
+        }
+        Ok(info) if matches!(question, "kvm" | "hvf") && !info.has_accelerator(question) => {
             (Acceleration::Tcg, Verdict::no(question, format!("this QEMU binary was built without {question}")))
         }
         _ => (accel, verdict),
     }
 }
 
+/// Whether guests can be emulated: what is left where there is no hardware acceleration.
+pub(super) fn tcg(info: Result<&QemuInfo, &QemuProbeError>) -> Verdict {
+    const QUESTION: &str = "tcg";
+    match info {
+        Ok(info) if info.has_accelerator(QUESTION) => Verdict::yes(QUESTION, "the binary lists it"),
+        Ok(_) => Verdict::no(QUESTION, "this QEMU binary was built without it"),
+        Err(_) => Verdict::no(QUESTION, "the binary could not be asked"),
+    }
+}
+
 fn hvf() -> (Verdict, bool) {
-    match process::output("sysctl", &["-n", "kern.hv_support"], LIMIT) {
+    match sysctl("kern.hv_support") {
         Ok(text) if text.trim() == "1" => (Verdict::yes("hvf", "kern.hv_support is 1"), true),
         Ok(text) => (Verdict::no("hvf", format!("kern.hv_support is {}", text.trim())), true),
         Err(Failure { reason, certain }) => (Verdict::no("hvf", reason), certain),
     }
+}
+
+/// A setting of macOS.
+fn sysctl(name: &str) -> Result<String, Failure> {
+    process::output(&["sysctl", "-n", name].map(OsString::from), LIMIT)
 }
 
 pub(super) fn tsc_deadline(os: Os, arch: Architecture) -> Verdict {
@@ -83,7 +107,7 @@ pub(super) fn tsc_deadline(os: Os, arch: Architecture) -> Verdict {
             }
             Err(error) => Verdict::no(QUESTION, format!("/proc/cpuinfo cannot be read: {error}")),
         },
-        Os::Macos => match process::output("sysctl", &["-n", "machdep.cpu.features"], LIMIT) {
+        Os::Macos => match sysctl("machdep.cpu.features") {
             Ok(text) if text.split_ascii_whitespace().any(|flag| flag == "TSCTMR") => {
                 Verdict::yes(QUESTION, "TSCTMR is in machdep.cpu.features")
             }
@@ -138,16 +162,30 @@ pub(super) fn seccomp(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verdi
     }
 }
 
-/// Whether the namespaces can be made, and whether that is certain.
-pub(super) fn namespaces(os: Os, allow_network: bool) -> (Verdict, bool) {
-    const QUESTION: &str = "unshare";
+/// Whether the words before a program do what they are for: they are run with `true` at their end. Also whether that is certain.
+pub(super) fn works(question: &'static str, words: &[OsString], limit: Duration) -> (Verdict, bool) {
+    let whole: Vec<OsString> = words.iter().cloned().chain(["true".into()]).collect();
+    match process::output(&whole, limit) {
+        Ok(_) => {
+            let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+            (Verdict::yes(question, format!("`{} true` worked", text.join(" "))), true)
+        }
+        Err(Failure { reason, certain }) => (Verdict::no(question, reason), certain),
+    }
+}
+
+/// What programs can be held by, side by side: the very calls that plans begin with. Also whether all of it is certain.
+pub(super) fn isolation(os: Os, allow_network: bool) -> (Vec<Verdict>, bool) {
     if os != Os::Linux {
-        return (Verdict::no(QUESTION, "only Linux has namespaces"), true);
+        let no = |question| Verdict::no(question, "only Linux has namespaces");
+        return (ISOLATION.map(no).into(), true);
     }
-    let words = crate::isolation::unshare(allow_network);
-    let args: Vec<&str> = words[1..].iter().copied().chain(["true"]).collect();
-    match process::output(words[0], &args, LIMIT) {
-        Ok(_) => (Verdict::yes(QUESTION, format!("`{} true` worked", words.join(" "))), true),
-        Err(Failure { reason, certain }) => (Verdict::no(QUESTION, reason), certain),
-    }
+    let attempts = crate::isolation::attempts(allow_network, nix::unistd::geteuid().is_root());
+    let answers: Vec<(Verdict, bool)> = std::thread::scope(|scope| {
+        let ask = |(question, words): &'_ (&'static str, Vec<OsString>)| works(question, words, LIMIT);
+        let threads: Vec<_> = attempts.iter().map(|attempt| scope.spawn(move || ask(attempt))).collect();
+        threads.into_iter().map(super::joined).collect()
+    });
+    let certain = answers.iter().all(|(_, certain)| *certain);
+    (answers.into_iter().map(|(verdict, _)| verdict).collect(), certain)
 }

@@ -45,7 +45,13 @@ impl Environment {
     fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
         let inherited = (!self.cleared).then(std::env::vars_os).into_iter().flatten();
         let added = &self.added;
-        inherited.filter(|(key, _)| added.iter().all(|(own, _)| own != key)).chain(added.iter().cloned())
+        let inherited = inherited.filter(|(key, _)| added.iter().all(|(own, _)| own != key));
+        // Wrappers look for programs, too.
+        let inherited = inherited.filter_map(|(key, value)| match key {
+            key if key == "PATH" => Some((key, crate::programs::absolute(&value)?)),
+            key => Some((key, value)),
+        });
+        inherited.chain(added.iter().cloned())
     }
 }
 

@@ -39,11 +39,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = plan(&config, &facts)?;
     assert_eq!(plan.isolation(), level);
     let machine = plan.launcher().console_file(place.dir().create_file("console.log")?).start()?;
-    let qmp = machine.qmp(&config.paths().qmp, Instant::now() + Duration::from_secs(60))?;
+    let qmp = machine.qmp(&config.paths().qmp, Instant::now() + Duration::from_mins(1))?;
     drop(qmp);
     println!("{} {}", machine.pid(), place.path().display());
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    let qmp = machine.qmp(&config.paths().qmp, Instant::now() + Duration::from_secs(60))?;
+    let qmp = machine.qmp(&config.paths().qmp, Instant::now() + Duration::from_mins(1))?;
     let ended = machine.end(Some(qmp))?;
     println!("ended by {}, {} left", ended.how, ended.processes_left);
     Ok(())

@@ -68,7 +68,8 @@ fn agrees(kind: OptType, found: &str) -> bool {
         OptType::Bool => is(&["bool", "boolean", "OnOffAuto", "on|off|auto"]),
         OptType::Integer => is(NUMBER),
         OptType::Size => is(&["size", "int", "uint64"]),
-        OptType::Text | OptType::Path => is(TEXT),
+        // One of several forms may be text.
+        OptType::Text | OptType::Path => found.split('|').any(|found| TEXT.contains(&found)),
         OptType::Reference("id") => is(TEXT) || found.starts_with("link<"),
         OptType::Reference(what) => {
             is(TEXT) || found == what || found == format!("link<{what}>") || found.starts_with(&format!("link<{what}-"))
@@ -236,7 +237,16 @@ fn about_key(
         // `device_add` itself takes the bus.
         "-device" if key == "bus" => (Some("str".to_owned()), "device_add"),
         "-netdev" => qapi("netdev_add", &[("type", head), ("addr.type", "unix")]),
-        "-blockdev" => qapi("blockdev-add", &[("driver", "qcow2"), ("file.driver", "file")]),
+        // A backing file is described as in `blockdev-add`, for `-drive` too.
+        "-blockdev" | "-drive" if flag == "-blockdev" || key.starts_with("backing") => qapi(
+            "blockdev-add",
+            &[
+                ("driver", "qcow2"),
+                ("file.driver", "file"),
+                ("backing.driver", "qcow2"),
+                ("backing.file.driver", "file"),
+            ],
+        ),
         "-chardev" => listed("chardev"),
         "-sandbox" => listed("sandbox"),
         "-name" => listed("name"),

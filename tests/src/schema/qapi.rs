@@ -71,6 +71,7 @@ impl Qapi {
         };
         match entity["meta-type"].as_str() {
             Some("enum") => list("values", "name").join("|"),
+            Some("object") => "object".to_owned(),
             Some("alternate") => {
                 list("members", "type").iter().map(|kind| self.word(kind)).collect::<Vec<_>>().join("|")
             }

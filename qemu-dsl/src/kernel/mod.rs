@@ -1,7 +1,18 @@
-//! The guest kernel: `-kernel`, `-initrd`, `-append`, and what a kernel can discover.
+//! The guest kernel: `-kernel`, `-initrd`, `-append`, what a kernel's file is, and what a kernel can discover.
+
+#[cfg(feature = "host")]
+mod config;
+mod elf;
+mod error;
+mod identify;
 
 use std::ffi::OsStr;
 use std::path::Path;
+
+#[cfg(feature = "host")]
+pub use config::{ConfigError, read_config};
+pub use error::KernelError;
+pub use identify::{KernelArch, KernelImage, KernelKind};
 
 /// The kernel that the VM boots directly, without a boot loader.
 ///
@@ -43,6 +54,39 @@ impl<'a> Kernel<'a> {
         self.cmdline = Some(cmdline.as_ref());
         self
     }
+}
+
+/// How much of what is packed in a kernel's file is looked at.
+#[cfg(feature = "host")]
+const INSIDE: u64 = 64 * 1024;
+
+/// Looks at a kernel's file: what it is, and what is in it if it is compressed with gzip. Nothing is waited for: a FIFO or a
+/// device is an error at once.
+///
+/// # Errors
+///
+/// The file cannot be read, or is no file.
+///
+/// ```no_run
+/// use qemu_dsl::accel::Architecture;
+/// use qemu_dsl::{QemuVersion, kernel};
+/// kernel::identify("vmlinuz".as_ref())?.check(Architecture::Aarch64, Some(QemuVersion::new(7, 2, 0)))?;
+/// # Ok::<(), kernel::KernelError>(())
+/// ```
+#[cfg(feature = "host")]
+pub fn identify(path: &Path) -> Result<KernelImage, KernelError> {
+    use std::io::{Read as _, Seek as _};
+    let failed = |error| KernelError::from(crate::files::FileError::read(path)(error));
+    let mut file = crate::files::open(path)?;
+    let mut image = KernelImage::from_reader(path, &mut file)?;
+    if matches!(image.kind(), KernelKind::Gzip { .. }) {
+        file.rewind().map_err(failed)?;
+        let mut head = Vec::new();
+        // What can be unpacked is looked at; damage behind it is QEMU's to find, which says so.
+        let _ = flate2::read::GzDecoder::new(file).take(INSIDE).read_to_end(&mut head);
+        image.holds(KernelImage::from_reader(path, &mut std::io::Cursor::new(head))?);
+    }
+    Ok(image)
 }
 
 /// Whether an x86 guest kernel finds virtio-mmio devices that stand on its command line, which is how a microvm without
