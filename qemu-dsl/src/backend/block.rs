@@ -97,7 +97,7 @@ impl<'a> Drive<'a> {
     /// Opens no backing file, whatever the image names: what it does not have itself reads as zeros. For images from strangers,
     /// which would otherwise choose a file of the host's for the guest to read.
     ///
-    /// Of an external data file, which an image can name too, this says nothing: [`Image::check`](crate::image::Image::check) refuses
+    /// Of an external data file, which an image can name too, this says nothing: [`Image::check`](crate::image) refuses
     /// it. QEMU says on standard error that `backing=` is deprecated in this form; there is no other in an option text.
     ///
     /// ```
@@ -333,7 +333,7 @@ pub enum Format {
     ///
     /// An image of this format can name any file of the host's as its backing file or external data file, and QEMU lets the guest read
     /// it. For images that others have made there are [`Drive::standalone`], [`Drive::backed_by`] and
-    /// [`Image::check`](crate::image::Image::check).
+    /// [`Image::check`](crate::image).
     Qcow2,
     /// The blocks and nothing else.
     Raw,

@@ -3,7 +3,7 @@
 use crate::accel::IoUring;
 use crate::opts::{OptType, OptValue, QemuOpts, ValueWriter};
 
-/// Which caches stand between guest and disk: `cache=`. [`Drive`] has an example.
+/// Which caches stand between guest and disk: `cache=`. [`Drive`](super::Drive) has an example.
 ///
 /// The host's page cache can be lost when the *host* fails; QEMU's own end loses nothing in any mode.
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]

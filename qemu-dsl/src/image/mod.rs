@@ -103,7 +103,7 @@ impl Named {
     }
 }
 
-/// Which other files an image may name. [`Image::check`] has an example.
+/// Which other files an image may name. [The module](self) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allowed {
     base: Option<PathBuf>,
@@ -132,11 +132,11 @@ impl Image {
         Self::from_reader(path, &mut crate::files::open(path)?)
     }
 
-    /// The same for a file that is open already; `path` is for messages, and relative names start at its directory.
+    /// Reads the header of a file that is open already; `path` is for messages, and relative names start at its directory.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read).
+    /// It cannot be read, or has a qcow2 header that QEMU would refuse.
     ///
     /// ```
     /// use std::io::Cursor;
