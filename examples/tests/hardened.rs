@@ -356,5 +356,6 @@ fn a_full_disk_is_told() {
     mount("512k");
     let output = run();
     assert!(Command::new("umount").arg(&small).status().unwrap().success());
-    assert!(stderr(&output).contains("the host's disk was full"), "{}", stderr(&output));
+    let console = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(stderr(&output).contains("the host's disk was full"), "{}\n{console}", stderr(&output));
 }
