@@ -69,6 +69,7 @@ pub mod machine;
 mod memory;
 mod namespaces;
 pub mod opts;
+pub mod policy;
 pub mod prelude;
 #[cfg(feature = "host")]
 pub mod qmp;
