@@ -32,8 +32,10 @@
 //! | [`vm`] | [`Vm`], the builder |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
 //! | [`schemas`] | every option that the library writes, as data |
+//! | [`policy`] | what a guest may reach, as data |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
 //! | `host` | the probes; feature `host` |
+//! | `network` | gvproxy, and the filter between it and a guest; feature `host` |
 //! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
 //!
 //! Without the feature `host` (it is a default) the crate touches nothing: a command is a pure function of a definition and
@@ -68,6 +70,8 @@ pub mod launch;
 pub mod machine;
 mod memory;
 mod namespaces;
+#[cfg(feature = "host")]
+pub mod network;
 pub mod opts;
 pub mod policy;
 pub mod prelude;

@@ -37,6 +37,8 @@ mod name;
 mod ports;
 
 pub use name::HostName;
+#[cfg(feature = "host")]
+pub(crate) use name::{MAX_NAME, is_plain};
 pub use ports::{ExposedPort, NetworkMode};
 
 /// Addresses of a network, and a port or all: `CIDR[:PORT]`. IPv4 only. An address alone is that address.
@@ -82,7 +84,9 @@ impl FromStr for Rule {
     fn from_str(text: &str) -> Result<Self, PolicyError> {
         let bad = |reason: String| PolicyError::Rule { text: text.to_owned(), reason };
         if text.contains(['[', ']']) || text.bytes().filter(|byte| *byte == b':').count() > 1 {
-            return Err(bad("it is IPv6, which gvproxy's network does not have: the guest reaches no IPv6 at all".to_owned()));
+            return Err(bad(
+                "it is IPv6, which gvproxy's network does not have: the guest reaches no IPv6 at all".to_owned()
+            ));
         }
         let (cidr, port) = match text.split_once(':') {
             None => (text, None),
@@ -245,8 +249,12 @@ impl NetworkPolicy {
 
     /// Whether a name is allowed. Letters count as equal in both cases, and a dot at the end says nothing.
     pub fn allows_name(&self, name: &str) -> bool {
-        let name = name.strip_suffix('.').unwrap_or(name);
-        self.names.iter().any(|allowed| allowed.holds(name.as_bytes()))
+        self.allows(name.strip_suffix('.').unwrap_or(name).as_bytes())
+    }
+
+    /// The same for a name as DNS has it, without a dot at its end.
+    pub(crate) fn allows(&self, name: &[u8]) -> bool {
+        self.names.iter().any(|allowed| allowed.holds(name))
     }
 
     /// Whether an address is reached, at a port of TCP or UDP, or without one (ICMP), and why. An address that DNS named for an allowed
@@ -310,9 +318,15 @@ impl fmt::Display for Decision {
             (Reason::Rule(rule), false) => write!(f, "denied by the rule {rule}"),
             (Reason::Range(range), _) => {
                 write!(f, "denied: {range} is {}", range.what)?;
-                if range.opens { write!(f, "; an allow rule within {range} opens it") } else { write!(f, "; no rule opens it") }
+                if range.opens {
+                    write!(f, "; an allow rule within {range} opens it")
+                } else {
+                    write!(f, "; no rule opens it")
+                }
             }
-            (Reason::NotListed, _) => f.write_str("denied: no rule or name allows it, and only what is allowed is reached"),
+            (Reason::NotListed, _) => {
+                f.write_str("denied: no rule or name allows it, and only what is allowed is reached")
+            }
             (Reason::Nothing, _) => f.write_str("allowed: nothing denies it"),
         }
     }

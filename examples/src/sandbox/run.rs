@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
-use qemu_dsl::launch::{AgentError, Ended, Gvproxy, GvproxyError, Killer, LaunchError, Machine, WorkDir};
-use qemu_dsl::sandbox::{Plan, SandboxConfig, VmId, plan};
+use qemu_dsl::launch::{AgentError, Ended, Killer, LaunchError, Machine, WorkDir};
+use qemu_dsl::network::{Network, NetworkError, NetworkOptions};
+use qemu_dsl::sandbox::{NetworkMode, Plan, SandboxConfig, VmId, plan};
 
 use crate::cli::Cli;
 use crate::console;
@@ -23,7 +24,7 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Launch(#[from] LaunchError),
     #[error(transparent)]
-    Network(#[from] GvproxyError),
+    Network(#[from] NetworkError),
     #[error("the guest did not answer within {0} s; the console shows how far it came")]
     Timeout(u64),
     #[error("the guest failed: {0}")]
@@ -37,7 +38,7 @@ pub(crate) enum RunError {
 impl RunError {
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Input(_) | Self::Network(GvproxyError::Start { .. } | GvproxyError::Port { .. }) => 2,
+            Self::Input(_) | Self::Network(NetworkError::Start { .. } | NetworkError::Port { .. }) => 2,
             Self::Launch(LaunchError::Timeout { .. }) | Self::Timeout(_) => 4,
             Self::Launch(_) | Self::Network(_) | Self::Left(_) => 3,
             Self::Guest(_) => 1,
@@ -83,7 +84,7 @@ fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts)
     let deadline = Instant::now() + Duration::from_secs(cli.timeout);
     let paths = config.paths();
     // It ends when this function does, after QEMU.
-    let _network = Gvproxy::start(&cli.gvproxy, config)?;
+    let _network = network(cli, config)?;
     let mut machine = plan.launcher().console_log(&paths.console_log).tap(console::show).start()?;
     interrupts.end_with(machine.killer());
     let talked = talk(&machine, config, deadline).map_err(|error| explain(error, &machine, cli.timeout));
@@ -94,6 +95,17 @@ fn boot(cli: &Cli, config: &SandboxConfig, plan: &Plan, interrupts: &Interrupts)
     let ended = machine.end(qmp.ok());
     let answer = talked?;
     Ok((answer, ended?))
+}
+
+/// The network, with gvproxy's own sockets in a directory that QEMU has nothing to do with.
+fn network(cli: &Cli, config: &SandboxConfig) -> Result<Option<(Network, WorkDir)>, RunError> {
+    let mode = config.network();
+    if mode == NetworkMode::None {
+        return Ok(None);
+    }
+    let dir = WorkDir::create(&input::work_parent(), "gvproxy").map_err(InputError::from)?;
+    let options = NetworkOptions::new(mode, dir.path(), &config.paths().gvproxy).gvproxy(&cli.gvproxy);
+    Ok(Some((Network::start(options.expose(config.exposed().iter().copied()))?, dir)))
 }
 
 /// Waits for the agent, asks it, and tells it to power off.

@@ -32,10 +32,8 @@
 
 mod agent;
 mod error;
-mod gvproxy;
 mod limits;
 mod machine;
-mod relay;
 mod workdir;
 
 use std::ffi::OsString;
@@ -46,7 +44,6 @@ use std::time::Instant;
 
 pub use agent::{Agent, AgentError};
 pub use error::LaunchError;
-pub use gvproxy::{Gvproxy, GvproxyError};
 pub use machine::{End, Ended, Killer, Machine};
 pub use workdir::{WorkDir, WorkDirError};
 

@@ -19,12 +19,35 @@ fn allows(policy: &NetworkPolicy, address: &str, port: u16) -> bool {
 #[test]
 fn without_rules_everything_is_reached_but_special_ranges() {
     let policy = NetworkPolicy::new();
-    for open in ["1.1.1.1", "192.0.2.1", "198.51.100.1", "203.0.113.1", "172.32.0.1", "100.128.0.1", "11.0.0.0", "223.255.255.255"] {
+    for open in [
+        "1.1.1.1",
+        "192.0.2.1",
+        "198.51.100.1",
+        "203.0.113.1",
+        "172.32.0.1",
+        "100.128.0.1",
+        "11.0.0.0",
+        "223.255.255.255",
+    ] {
         assert_eq!(policy.decide(at(open), Some(80)).to_string(), "allowed: nothing denies it", "{open}");
     }
     let denied = [
-        "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "169.254.169.254", "172.16.0.1",
-        "172.31.255.255", "192.0.0.1", "192.168.0.1", "198.18.0.1", "198.19.255.255", "224.0.0.1", "239.1.1.1", "240.0.0.1",
+        "0.0.0.0",
+        "0.1.2.3",
+        "10.0.0.1",
+        "100.64.0.1",
+        "100.127.255.255",
+        "127.0.0.1",
+        "169.254.169.254",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.0.0.1",
+        "192.168.0.1",
+        "198.18.0.1",
+        "198.19.255.255",
+        "224.0.0.1",
+        "239.1.1.1",
+        "240.0.0.1",
         "255.255.255.255",
     ];
     for denied in denied {
@@ -35,7 +58,8 @@ fn without_rules_everything_is_reached_but_special_ranges() {
 
 #[test]
 fn the_longest_prefix_decides_then_the_port_then_deny() {
-    let policy = NetworkPolicy::new().deny(rule("192.0.2.0/24")).allow(rule("192.0.2.128/25")).deny(rule("192.0.2.129"));
+    let policy =
+        NetworkPolicy::new().deny(rule("192.0.2.0/24")).allow(rule("192.0.2.128/25")).deny(rule("192.0.2.129"));
     assert!(!allows(&policy, "192.0.2.1", 80));
     assert!(allows(&policy, "192.0.2.130", 80));
     assert!(!allows(&policy, "192.0.2.129", 80));
@@ -69,7 +93,9 @@ fn what_is_allowed_makes_a_list() {
 fn special_ranges_are_opened_by_rules_that_mean_them() {
     let all = NetworkPolicy::new().allow(rule("0.0.0.0/0"));
     assert!(allows(&all, "1.1.1.1", 80) && !allows(&all, "10.0.0.1", 80) && !allows(&all, "169.254.169.254", 80));
-    for (open, address) in [("10.0.0.0/8", "10.0.0.1"), ("10.0.0.1", "10.0.0.1"), ("169.254.169.254:80", "169.254.169.254")] {
+    for (open, address) in
+        [("10.0.0.0/8", "10.0.0.1"), ("10.0.0.1", "10.0.0.1"), ("169.254.169.254:80", "169.254.169.254")]
+    {
         assert!(allows(&NetworkPolicy::new().allow(rule(open)), address, 80), "{open}");
     }
     for never in ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"] {
@@ -85,14 +111,28 @@ fn names_are_exact_or_below() {
     for allowed in ["example.org", "EXAMPLE.ORG.", "a.example.net", "a.b.Example.Net"] {
         assert!(policy.allows_name(allowed), "{allowed}");
     }
-    for other in ["", ".", "example.net", ".example.net", "a.example.org", "example.org.evil", "xexample.net", "notexample.org"] {
+    for other in
+        ["", ".", "example.net", ".example.net", "a.example.org", "example.org.evil", "xexample.net", "notexample.org"]
+    {
         assert!(!policy.allows_name(other), "{other}");
     }
 }
 
 #[test]
 fn what_is_no_rule_and_no_name_is_said() {
-    for bad in ["", "/", "1.2.3", "1.2.3.4/33", "1.2.3.4/24", "1.2.3.0/24:", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:+1", "a.example", "01.2.3.4"] {
+    for bad in [
+        "",
+        "/",
+        "1.2.3",
+        "1.2.3.4/33",
+        "1.2.3.4/24",
+        "1.2.3.0/24:",
+        "1.2.3.4:0",
+        "1.2.3.4:65536",
+        "1.2.3.4:+1",
+        "a.example",
+        "01.2.3.4",
+    ] {
         assert!(bad.parse::<Rule>().is_err(), "{bad}");
     }
     for six in ["::/0", "2001:db8::1", "[::1]:80", "fe80::1/64"] {
@@ -100,7 +140,25 @@ fn what_is_no_rule_and_no_name_is_said() {
         assert!(error.contains("gvproxy's network does not have"), "{error}");
     }
     let long = format!("{}.org", "a.".repeat(126));
-    for bad in ["", ".", "*", "*.", "a..b", "*.*.org", "a.*.org", "-a.org", "a-.org", "é.org", "a b.org", "a.org:443", "1.2.3.4", "10", "a/b", &long, &"a".repeat(64)] {
+    for bad in [
+        "",
+        ".",
+        "*",
+        "*.",
+        "a..b",
+        "*.*.org",
+        "a.*.org",
+        "-a.org",
+        "a-.org",
+        "é.org",
+        "a b.org",
+        "a.org:443",
+        "1.2.3.4",
+        "10",
+        "a/b",
+        &long,
+        &"a".repeat(64),
+    ] {
         assert!(bad.parse::<HostName>().is_err(), "{bad}");
     }
 }

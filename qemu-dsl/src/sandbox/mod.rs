@@ -31,7 +31,8 @@ mod planner;
 mod reasons;
 mod rows;
 
+pub use crate::policy::{ExposedPort, NetworkMode};
 pub use choices::{ConsoleKind, MachineKind, PlanError};
-pub use config::{ConfigError, ExposedPort, NetworkMode, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
+pub use config::{ConfigError, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
 pub use plan::{Plan, plan, plan_reusing};
 pub use planner::Planner;

@@ -1,7 +1,7 @@
 //! The rows of the table: the VM of each kind of host.
 
 use super::choices::{Choices, ConsoleKind, MachineKind, PlanError};
-use super::config::{NetworkMode, Profile, SandboxConfig};
+use super::config::{Profile, SandboxConfig};
 use super::reasons;
 use crate::QemuCommand;
 use crate::accel::{Accelerator, AnyAccel, Architecture, Tcg, TcgThread};
@@ -17,6 +17,7 @@ use crate::id;
 use crate::kernel::{Kernel, MmioDiscovery};
 use crate::machine::{AnyMachine, GicVersion, HasIsaSerial, HasPl011, IoEventFd, MachineType, Microvm, Pc, Q35, Virt};
 use crate::opts::Size;
+use crate::policy::NetworkMode;
 use crate::seccomp::Seccomp;
 use crate::vm::{Explained, OnUart, Reason, Target, Vm, Wrapper};
 
