@@ -2,6 +2,7 @@
 //! nowhere, for the test to be the internet.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
@@ -39,23 +40,24 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Starts it, with its sockets in `dir`.
+    /// Starts it, with its sockets in a directory: the one for QEMU is `gvproxy.sock`.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no gvproxy.
     pub fn start(dir: &Path) -> Self {
         let url = |name: &str| format!("unix://{}", dir.join(name).display());
         let mut command = Command::new(gvproxy());
-        command.args(["-listen-qemu", &url("bare.sock"), "-listen", &url("bare-control.sock"), "-ssh-port", "-1"]);
+        command.args(["-listen-qemu", &url("gvproxy.sock"), "-listen", &url("control.sock"), "-ssh-port", "-1"]);
         let child = command.current_dir(dir).stderr(Stdio::null()).spawn().expect("gvproxy: run scripts/setup gvproxy");
-        Self { child, socket: dir.join("bare.sock") }
+        let bare = Self { child, socket: dir.join("gvproxy.sock") };
+        assert!(within(Duration::from_secs(10), || bare.socket.exists()), "gvproxy does not listen");
+        bare
     }
 
     /// Connects to it, as QEMU would.
     pub fn wire(&self) -> Wire {
         Wire::connect(&self.socket)
-    }
-
-    /// Whether it ends within a time.
-    pub fn ends(&mut self, limit: Duration) -> bool {
-        within(limit, || self.child.try_wait().expect("a child").is_some())
     }
 }
 
@@ -63,6 +65,9 @@ impl Drop for Bare {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for socket in [&self.socket, &self.socket.with_file_name("control.sock")] {
+            let _ = std::fs::remove_file(socket);
+        }
     }
 }
 
@@ -380,38 +385,22 @@ pub fn dns_answer(query: &[u8], addresses: &[Ipv4Addr]) -> Vec<u8> {
     answer
 }
 
-/// Runs a test on a host with a network of its own: with the addresses given, which are all this host's, and DNS at 192.0.2.53 in
-/// /etc/resolv.conf. The test calls this first, and goes on when this says so; what it is to do there happens in another process.
-///
-/// # Panics
-///
-/// When there cannot be such a network, or the test fails there.
-pub fn on_a_host_of_its_own(test: &str, addresses: &[&str]) -> bool {
-    const INSIDE: &str = "QEMU_DSL_HOST_OF_ITS_OWN";
-    let busybox = crate::root().join(format!("target/guest/.work/busybox-{}/bin/busybox", std::env::consts::ARCH));
-    let run = |words: &[&str]| {
-        let output = Command::new(&busybox).args(words).output().unwrap_or_else(|error| {
-            panic!("{}: {error}; run scripts/setup guest", busybox.display());
-        });
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
+/// Runs a test in a process of its own, where what the process uses is what the test uses. As [`on_a_host_of_its_own`].
+pub fn in_a_process_of_its_own(test: &str) -> bool {
+    again(test, &[])
+}
+
+/// Whether this is the process that a test is to go on in; otherwise it has run there.
+fn again(test: &str, wrapper: &[&str]) -> bool {
+    const INSIDE: &str = "QEMU_DSL_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_some_and(|inside| inside == test) {
-        run(&["ip", "link", "set", "lo", "up"]);
-        for address in addresses {
-            run(&["ip", "addr", "add", &format!("{address}/32"), "dev", "lo"]);
-        }
-        let resolver = std::env::temp_dir().join(format!("qemu-dsl-resolv-{}", std::process::id()));
-        std::fs::write(&resolver, "nameserver 192.0.2.53\n").expect("a file");
-        run(&["mount", "-o", "bind", &resolver.to_string_lossy(), "/etc/resolv.conf"]);
-        std::fs::remove_file(&resolver).expect("the file");
         return true;
     }
-    let mut command = Command::new("unshare");
-    if !nix::unistd::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.args(["--net", "--mount", "--"]).arg(std::env::current_exe().expect("a program"));
-    let output = command.args(["--exact", test, "--nocapture"]).env(INSIDE, test).output().expect("unshare");
+    let own = std::env::current_exe().expect("a program");
+    let words: Vec<&OsStr> = wrapper.iter().map(OsStr::new).chain([own.as_os_str()]).collect();
+    let mut command = Command::new(words[0]);
+    let command = command.args(&words[1..]).args(["--exact", test, "--nocapture"]).env(INSIDE, test);
+    let output = command.output().expect("unshare");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("1 passed"),
@@ -419,4 +408,54 @@ pub fn on_a_host_of_its_own(test: &str, addresses: &[&str]) -> bool {
         String::from_utf8_lossy(&output.stderr)
     );
     false
+}
+
+/// Runs a test on a host with a network of its own: with the addresses given, which are all this host's, and DNS at 192.0.2.53 in
+/// /etc/resolv.conf. The test calls this first, and goes on when this says so; what it is to do there happens in another process.
+///
+/// # Panics
+///
+/// When there cannot be such a network, or the test fails there.
+pub fn on_a_host_of_its_own(test: &str, addresses: &[&str]) -> bool {
+    let user: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--user", "--map-root-user"] };
+    if !again(test, &[&["unshare"], user, &["--net", "--mount", "--"]].concat()) {
+        return false;
+    }
+    let busybox = crate::root().join(format!("target/guest/.work/busybox-{}/bin/busybox", std::env::consts::ARCH));
+    let run = |words: &[&str]| {
+        let output = Command::new(&busybox).args(words).output().unwrap_or_else(|error| {
+            panic!("{}: {error}; run scripts/setup guest", busybox.display());
+        });
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["ip", "link", "set", "lo", "up"]);
+    for address in addresses {
+        run(&["ip", "addr", "add", &format!("{address}/32"), "dev", "lo"]);
+    }
+    let resolver = std::env::temp_dir().join(format!("qemu-dsl-resolv-{}", std::process::id()));
+    std::fs::write(&resolver, "nameserver 192.0.2.53\n").expect("a file");
+    run(&["mount", "-o", "bind", &resolver.to_string_lossy(), "/etc/resolv.conf"]);
+    std::fs::remove_file(&resolver).expect("the file");
+    true
+}
+
+/// How much processor time this process takes while a time passes.
+///
+/// # Panics
+///
+/// Where the system does not tell.
+pub fn busy(during: Duration) -> Duration {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let used = || {
+        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("usage");
+        [usage.user_time(), usage.system_time()]
+            .iter()
+            .map(|time| {
+                Duration::from_secs(time.tv_sec().unsigned_abs()) + Duration::from_micros(time.tv_usec().unsigned_abs())
+            })
+            .sum::<Duration>()
+    };
+    let before = used();
+    std::thread::sleep(during);
+    used() - before
 }

@@ -13,7 +13,9 @@ use qemu_dsl::launch::{Agent, Machine};
 use qemu_dsl::network::{Dropped, Network, NetworkError, NetworkOptions};
 use qemu_dsl::policy::{ExposedPort, NetworkMode, NetworkPolicy};
 use qemu_dsl::sandbox::{SandboxConfig, plan};
-use tests::network::{self, GATEWAY, HOST, Wire, dns_answer, gvproxy, on_a_host_of_its_own};
+use tests::network::{
+    self, GATEWAY, HOST, Wire, busy, dns_answer, gvproxy, in_a_process_of_its_own, on_a_host_of_its_own,
+};
 use tests::plans::bare;
 use tests::{Qemu, guest_dir, qemus};
 
@@ -251,15 +253,16 @@ fn resolver(names: &'static [(&'static str, &'static [Ipv4Addr])]) {
     });
 }
 
-/// A server at an address of this host, that answers with the address.
-fn server(address: &str) {
-    let listener = TcpListener::bind((address, 7777)).unwrap();
-    let text = address.to_owned();
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().map_while(Result::ok) {
-            let _ = client.write_all(text.as_bytes());
-        }
-    });
+/// A server at each address of this host, that answers with the address.
+fn servers() {
+    for address in ADDRESSES {
+        let listener = TcpListener::bind((address, 7777)).unwrap();
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().map_while(Result::ok) {
+                let _ = client.write_all(address.as_bytes());
+            }
+        });
+    }
 }
 
 fn reaches(guest: &mut network::Guest, address: &str) -> bool {
@@ -276,7 +279,7 @@ fn the_policy_holds_on_the_way_out() {
     if !on_a_host_of_its_own("the_policy_holds_on_the_way_out", &ADDRESSES) {
         return;
     }
-    ADDRESSES.iter().for_each(|address| server(address));
+    servers();
     // Nothing but the policy is in the way.
     let bare_dir = tempfile::tempdir().unwrap();
     let unfiltered = network::Bare::start(bare_dir.path());
@@ -303,36 +306,36 @@ fn the_policy_holds_on_the_way_out() {
 
 #[test]
 fn names_lead_to_the_addresses_that_they_name() {
-    if !on_a_host_of_its_own("names_lead_to_the_addresses_that_they_name", &ADDRESSES) {
-        return;
-    }
     const GOOD: &[Ipv4Addr] = &[Ipv4Addr::new(192, 0, 2, 1)];
     const PRIVATE: &[Ipv4Addr] = &[Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(10, 1, 2, 3)];
     const OTHER: &[Ipv4Addr] = &[Ipv4Addr::new(192, 0, 2, 2)];
+    if !on_a_host_of_its_own("names_lead_to_the_addresses_that_they_name", &ADDRESSES) {
+        return;
+    }
     resolver(&[
         ("example.org", GOOD),
         ("a.example.net", OTHER),
         ("rebound.example.org", PRIVATE),
         ("evil.test", OTHER),
     ]);
-    ADDRESSES.iter().for_each(|address| server(address));
+    servers();
 
     let (mut all, _network, _dir) = guest(NetworkPolicy::new());
     assert_eq!(all.resolve("evil.test", LONG).as_deref(), Some(OTHER), "anybody may be asked for");
 
     let names = ["example.org", "rebound.example.org", "*.example.net"];
     let policy = names.iter().fold(NetworkPolicy::new(), |policy, name| policy.allow_name(name.parse().unwrap()));
-    let (mut named, network, _dir) = guest(policy);
-    assert!(!reaches(&mut named, "192.0.2.1"), "nobody has named it");
-    assert_eq!(named.resolve("Example.ORG", LONG).as_deref(), Some(GOOD));
-    assert!(reaches(&mut named, "192.0.2.1") && !reaches(&mut named, "192.0.2.2"));
-    assert_eq!(named.resolve("evil.test", SHORT), None);
+    let (mut some, network, _dir) = guest(policy);
+    assert!(!reaches(&mut some, "192.0.2.1"), "nobody has named it");
+    assert_eq!(some.resolve("Example.ORG", LONG).as_deref(), Some(GOOD));
+    assert!(reaches(&mut some, "192.0.2.1") && !reaches(&mut some, "192.0.2.2"));
+    assert_eq!(some.resolve("evil.test", SHORT), None);
     assert!(network.counts().dropped(Dropped::Name) > 0);
-    assert_eq!(named.resolve("rebound.example.org", LONG).as_deref(), Some(PRIVATE));
-    assert!(!reaches(&mut named, "10.1.2.3") && !reaches(&mut named, "198.51.100.1"), "such an answer teaches nothing");
-    assert_eq!(named.tcp(GATEWAY, 53, b"", SHORT), None, "no DNS over TCP");
-    assert_eq!(named.resolve("a.example.net", LONG).as_deref(), Some(OTHER));
-    assert!(reaches(&mut named, "192.0.2.2"));
+    assert_eq!(some.resolve("rebound.example.org", LONG).as_deref(), Some(PRIVATE));
+    assert!(!reaches(&mut some, "10.1.2.3") && !reaches(&mut some, "198.51.100.1"), "such an answer teaches nothing");
+    assert_eq!(some.tcp(GATEWAY, 53, b"", SHORT), None, "no DNS over TCP");
+    assert_eq!(some.resolve("a.example.net", LONG).as_deref(), Some(OTHER));
+    assert!(reaches(&mut some, "192.0.2.2"));
 
     let (mut listed, _network, _dir) = guest(NetworkPolicy::new().allow("192.0.2.0/24".parse().unwrap()));
     assert_eq!(listed.resolve("example.org", SHORT), None, "a question is a way out");
@@ -380,4 +383,33 @@ fn nothing_of_a_port_is_left() {
         }
     }
     assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+}
+
+/// With no descriptor left nobody can be accepted, and the one who waits stays.
+#[test]
+fn ports_without_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if !in_a_process_of_its_own("ports_without_descriptors") {
+        return;
+    }
+    let (mut guest, _network, port, _dir) = with_port();
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
+    let mut files: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+    // The test itself needs one to connect.
+    files.pop();
+    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    client.write_all(b"?").unwrap();
+    let idle = busy(Duration::from_secs(1));
+    assert!(idle < Duration::from_millis(20), "{idle:?}");
+    drop(files);
+    assert!(guest.serve(8000, b"hello", LONG));
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "hello");
+    // A client that has said all it has to say, and waits.
+    let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let idle = busy(Duration::from_secs(1));
+    assert!(idle < Duration::from_millis(10), "{idle:?}");
 }

@@ -47,6 +47,10 @@ impl Gvproxy {
         let failed = |source| NetworkError::Start { program: program.display().to_string(), source };
         let path = crate::programs::find(program).ok_or_else(|| failed(ErrorKind::NotFound.into()))?;
         let command = command(&path, dir, wrapper).map_err(|error| failed(io::Error::other(error)))?;
+        // Left by a process that was killed; gvproxy itself would not listen then.
+        for socket in [FRAMES, CONTROL] {
+            let _ = std::fs::remove_file(dir.join(socket));
+        }
         let program = Program {
             dir: Some(dir.to_owned()),
             environment: environment(),

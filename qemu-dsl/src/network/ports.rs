@@ -246,3 +246,6 @@ fn wait(
     }
     Ok(ready)
 }
+
+#[cfg(test)]
+mod tests;
