@@ -74,8 +74,15 @@ impl Rule {
 
     /// Whether it is about an address, and a port of it. Without a port (ICMP) rules with one are not about it.
     pub fn holds(&self, address: Ipv4Addr, port: Option<u16>) -> bool {
-        self.net.contains(&address) && (self.port.is_none() || self.port == port)
+        (self.port.is_none() || self.port == port) && is_in(self.net, address)
     }
+}
+
+/// Whether a network has an address: asked for each frame of a guest.
+fn is_in(net: Ipv4Net, address: Ipv4Addr) -> bool {
+    let different = u32::from(net.addr()) ^ u32::from(address);
+    // Of no bits all would be too many to shift out.
+    different.checked_shr(32 - u32::from(net.prefix_len())).unwrap_or(0) == 0
 }
 
 impl FromStr for Rule {
@@ -260,7 +267,7 @@ impl NetworkPolicy {
     /// Whether an address is reached, at a port of TCP or UDP, or without one (ICMP), and why. An address that DNS named for an allowed
     /// name is reached as well where this is [`Reason::NotListed`].
     pub fn decide(&self, address: Ipv4Addr, port: Option<u16>) -> Decision {
-        let range = SPECIAL_RANGES.into_iter().find(|range| range.net.contains(&address));
+        let range = SPECIAL_RANGES.iter().find(|range| is_in(range.net, address)).copied();
         if let Some(range) = range.filter(|range| !range.opens) {
             return Decision { allowed: false, reason: Reason::Range(range) };
         }

@@ -457,5 +457,5 @@ pub fn busy(during: Duration) -> Duration {
     };
     let before = used();
     std::thread::sleep(during);
-    used() - before
+    used().saturating_sub(before)
 }

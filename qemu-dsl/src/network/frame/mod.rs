@@ -45,6 +45,8 @@ const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
 const ECHO_REQUEST: [u8; 2] = [8, 0];
 const ECHO_HEADER: usize = 8;
+/// How many hardware addresses a guest can have.
+const MAX_MACS: usize = 16;
 /// More records than any answer of a resolver's has: it is not even read.
 const MAX_RECORDS: u32 = 256;
 
@@ -68,6 +70,8 @@ pub struct Filter {
     dns: DnsAccess,
     connections: Connections,
     learned: Learned,
+    /// The guest's hardware addresses.
+    macs: Vec<[u8; 6]>,
     counts: Counts,
 }
 
@@ -112,6 +116,7 @@ impl Filter {
             policy,
             connections: Connections::new(),
             learned: Learned::new(),
+            macs: Vec::with_capacity(MAX_MACS),
             counts: Counts::default(),
         }
     }
@@ -172,6 +177,9 @@ impl Filter {
         if source[0] & 1 != 0 || source == GATEWAY_MAC {
             return Err(Dropped::Spoofed);
         }
+        if !self.is_known(source) {
+            return Err(Dropped::Spoofed);
+        }
         // gvproxy takes these alone; others it would send back to the guest.
         if destination != GATEWAY_MAC && destination != BROADCAST_MAC {
             return Err(Dropped::Local);
@@ -194,6 +202,14 @@ impl Filter {
             return Err(Dropped::Local);
         }
         self.route(&packet, now)
+    }
+
+    /// Whether a hardware address is one of the guest's: gvproxy keeps every one that it has seen, so there are only so many.
+    fn is_known(&mut self, mac: [u8; 6]) -> bool {
+        if !self.macs.contains(&mac) && self.macs.len() < MAX_MACS {
+            self.macs.push(mac);
+        }
+        self.macs.contains(&mac)
     }
 
     /// Whether a packet of the guest's may go where it wants to.

@@ -176,6 +176,17 @@ fn a_guest_is_itself_and_nobody_else() {
 }
 
 #[test]
+fn a_guest_has_so_many_hardware_addresses() {
+    let mut filter = internet(NetworkPolicy::new());
+    let frame = |number: u8| ethernet([2, 0, 0, 0, 0, number], GATEWAY_MAC, 0x800, &ip(GUEST, OUT, 1, &ECHO));
+    for number in 0..16 {
+        assert_eq!(passes(&mut filter, &frame(number)), Ok(()));
+    }
+    assert_eq!(passes(&mut filter, &frame(16)), Err(Dropped::Spoofed));
+    assert_eq!(passes(&mut filter, &frame(15)), Ok(()));
+}
+
+#[test]
 fn only_dhcp_has_no_address_and_is_broadcast() {
     let frame = |mac, source, destination, from, to| {
         ethernet(MAC, mac, 0x800, &ip(source, destination, 17, &udp(from, to, b"")))
