@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use qemu_dsl::QemuCommand;
 use qemu_dsl::isolation::Isolation;
-use qemu_dsl::sandbox::{OPEN_FILES, Plan};
+use qemu_dsl::launch::CONFINED_OPEN_FILES;
+use qemu_dsl::sandbox::Plan;
 use qemu_dsl::vm::Explained;
 
 use crate::Error;
@@ -54,7 +55,7 @@ pub(crate) fn explanation(facts: &Facts, plan: &Plan, explained: &Explained) -> 
     }
     writeln!(
         out,
-        "Always: no environment but PATH, LANG and TMPDIR; no core dump, {OPEN_FILES} open files, a bound on processes and on the \
+        "Always: no environment but PATH, LANG and TMPDIR; no core dump, {CONFINED_OPEN_FILES} open files, a bound on processes and on the \
          size of the disk's file; a host without memory ends it before its services."
     )?;
     writeln!(out, "\nThe command, option by option:")?;

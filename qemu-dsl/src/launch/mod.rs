@@ -57,8 +57,8 @@ pub use machine::{End, Ended, Killer, Machine};
 pub use uids::{UserId, UserIdError};
 pub use workdir::{WorkDir, WorkDirError};
 
+pub use crate::process::{CONFINED_OOM_SCORE, CONFINED_OPEN_FILES, Limits, Tap};
 use crate::process::{Environment, Output, Program, Watch};
-pub use crate::process::{Limits, Tap};
 use crate::{QemuCommand, Since};
 
 /// How a command is started. [The module](self) has an example.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::NetworkError;
 use crate::connect::connect;
 use crate::deadline::left;
-use crate::process::{Environment, Limits, Output, Program, Watch};
+use crate::process::{CONFINED_OOM_SCORE, Environment, Limits, Output, Program, Watch};
 use crate::status::ended_with;
 use crate::{CommandError, QemuCommand};
 
@@ -54,7 +54,8 @@ impl Gvproxy {
         let program = Program {
             dir: Some(dir.to_owned()),
             environment: environment(),
-            limits: Limits::new().core(0),
+            limits: Limits::confined(),
+            oom_score_adj: Some(CONFINED_OOM_SCORE),
             ..Program::new(command)
         };
         let (watch, stdout, stderr) = Watch::start(program).map_err(failed)?;

@@ -9,9 +9,9 @@ use std::io::{self, PipeReader};
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
-use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 
+use super::limits::Limits;
 use crate::QemuCommand;
 
 /// What is started.
@@ -52,82 +52,6 @@ impl Environment {
             key => Some((key, value)),
         });
         inherited.chain(added.iter().cloned())
-    }
-}
-
-/// Resource limits of a program and of what comes of it. What is not set is as in this process, and what this process may not
-/// have is not given. (`man 2 getrlimit`)
-///
-/// ```
-/// use qemu_dsl::launch::{Launch, Limits};
-/// # let command = qemu_dsl::QemuCommand::new("qemu-system-x86_64")?;
-/// let launch = Launch::new(&command).limits(Limits::new().core(0).file_size(1 << 30));
-/// # Ok::<(), qemu_dsl::CommandError>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    core: Option<u64>,
-    open_files: Option<u64>,
-    file_size: Option<u64>,
-    processes: Option<u64>,
-    memory: Option<u64>,
-}
-
-impl Limits {
-    /// No limit but this process's own.
-    pub const fn new() -> Self {
-        Self { core: None, open_files: None, file_size: None, processes: None, memory: None }
-    }
-
-    /// The largest core dump, in bytes: `RLIMIT_CORE`.
-    #[must_use]
-    pub const fn core(mut self, bytes: u64) -> Self {
-        self.core = Some(bytes);
-        self
-    }
-
-    /// One more than the highest file descriptor: `RLIMIT_NOFILE`.
-    #[must_use]
-    pub const fn open_files(mut self, count: u64) -> Self {
-        self.open_files = Some(count);
-        self
-    }
-
-    /// The largest file that can be written, in bytes: `RLIMIT_FSIZE`. Beyond it writing fails (EFBIG); the signal that comes with
-    /// it is ignored, so that the guest sees an I/O error.
-    #[must_use]
-    pub const fn file_size(mut self, bytes: u64) -> Self {
-        self.file_size = Some(bytes);
-        self
-    }
-
-    /// The most processes and threads that the program's user may have, on the whole host: `RLIMIT_NPROC`.
-    #[must_use]
-    pub const fn processes(mut self, count: u64) -> Self {
-        self.processes = Some(count);
-        self
-    }
-
-    /// The most address space, in bytes: `RLIMIT_AS`. QEMU maps far more than it uses.
-    #[must_use]
-    pub const fn address_space(mut self, bytes: u64) -> Self {
-        self.memory = Some(bytes);
-        self
-    }
-
-    /// The limits that are set, none above what this process may have.
-    fn set(self) -> Vec<(Resource, u64)> {
-        let all = [
-            (Resource::RLIMIT_CORE, self.core),
-            (Resource::RLIMIT_NOFILE, self.open_files),
-            (Resource::RLIMIT_FSIZE, self.file_size),
-            #[cfg(target_os = "linux")]
-            (Resource::RLIMIT_NPROC, self.processes),
-            #[cfg(target_os = "linux")]
-            (Resource::RLIMIT_AS, self.memory),
-        ];
-        let allowed = |resource| getrlimit(resource).map_or(u64::MAX, |(_, hard)| hard);
-        all.into_iter().filter_map(|(resource, value)| Some((resource, value?.min(allowed(resource))))).collect()
     }
 }
 

@@ -41,7 +41,7 @@ pub use choices::{ConsoleKind, MachineKind, PlanError};
 pub use config::{ConfigError, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
 pub use confinement::Confinement;
 #[cfg(feature = "host")]
-pub use launch::{OPEN_FILES, limits};
+pub use launch::limits;
 #[cfg(feature = "host")]
 pub use network::{SandboxNetwork, SandboxNetworkError};
 #[cfg(feature = "host")]
