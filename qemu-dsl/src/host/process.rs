@@ -90,8 +90,8 @@ impl Asked {
     pub(super) fn end(self, qmp: Option<&mut PipeWriter>) -> (Option<ExitStatus>, Vec<u8>) {
         let status = self.watch.wait(Instant::now());
         if let Some(qmp) = qmp {
-            // Who is gone does not hear it.
-            let _ = qmp.write_all(b"{\"execute\":\"quit\"}\n");
+            // Who is gone does not hear it; who has been greeted already refuses the first, and takes the second.
+            let _ = qmp.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"quit\"}\n");
         }
         let Self { watch, stderr } = self;
         drop(watch);
