@@ -207,7 +207,9 @@ impl Jail<'_> {
     fn shown(&self, how: &str, path: &Path, words: &mut Vec<OsString>) {
         let dir = if how == "--bind" { Some(path) } else { path.parent() };
         let made = dir.filter(|dir| !dir.starts_with("/usr") && !self.read.iter().any(|read| dir.starts_with(read)));
-        if let Some(dir) = made.filter(|dir| dir.parent().is_some()) {
+        if let Some(dir) = made.filter(|dir| dir.parent().is_some())
+            && !words.windows(2).any(|pair| pair[0] == "--dir" && pair[1] == *dir)
+        {
             words.extend(["--dir".into(), dir.into()]);
         }
         words.extend([how.into(), path.into(), path.into()]);

@@ -165,11 +165,11 @@ fn a_program_that_cannot_be_started_is_an_error_with_the_reason() {
     let no_program = dir.path().join("no-program");
     std::fs::write(&no_program, "#!/nonexistent/interpreter\n").unwrap();
     for (program, mode, expected) in [
-        ("/nonexistent/program", None, "No such file"),
-        ("no-such-program-anywhere", None, "install QEMU"),
-        (no_program.to_str().unwrap(), Some(0o644), "Permission denied"),
-        (no_program.to_str().unwrap(), Some(0o755), "No such file"),
-        (dir.path().to_str().unwrap(), None, "Permission denied"),
+        ("/nonexistent/program", None, "there is no `/nonexistent/program`: install QEMU"),
+        ("no-such-program-anywhere", None, "in PATH: install QEMU"),
+        (no_program.to_str().unwrap(), Some(0o644), "may not be executed"),
+        (no_program.to_str().unwrap(), Some(0o755), "is a script for `/nonexistent/interpreter`"),
+        (dir.path().to_str().unwrap(), None, "is a directory, and no program"),
     ] {
         if let Some(mode) = mode {
             std::fs::set_permissions(&no_program, PermissionsExt::from_mode(mode)).unwrap();

@@ -1,7 +1,6 @@
 //! From the command line to a configuration and facts. Whatever is wrong here is the user's to mend: exit status 2.
 
-use std::ffi::OsString;
-use std::fs::File;
+use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +8,15 @@ use std::sync::Arc;
 use qemu_dsl::HostFacts;
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::facts::{Acceleration, FactsError};
-use qemu_dsl::host::{ProbeError, ProbeOptions, Probed, cache_dir, probe};
-use qemu_dsl::kernel::{MmioDiscovery, has_pvh};
-use qemu_dsl::launch::WorkDirError;
-use qemu_dsl::sandbox::{ConfigError, PlanError, Profile, SandboxConfig, VmId};
+use qemu_dsl::files::FileError;
+use qemu_dsl::host::{Missing, ProbeError, ProbeOptions, Probed, cache_dir, probe};
+use qemu_dsl::image::ImageError;
+use qemu_dsl::kernel::{KernelError, MmioDiscovery, has_pvh, identify, read_config};
+use qemu_dsl::launch::{CgroupError, WorkDirError};
+use qemu_dsl::sandbox::{
+    ConfigError, Confinement, Place, PlaceError, PlanError, Profile, SandboxConfig, VmId, work_parent,
+};
+use qemu_dsl::text::visible;
 
 use crate::cli::Cli;
 
@@ -25,26 +29,37 @@ pub(crate) enum InputError {
     #[error(transparent)]
     Probe(#[from] ProbeError),
     #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
     WorkDir(#[from] WorkDirError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error(transparent)]
+    Missing(#[from] Missing),
     #[error("the facts file `{path}` cannot be read: {source}")]
     FactsFile { path: String, source: io::Error },
     #[error("the facts file `{path}` is not what --print-facts prints: {source}")]
     FactsFormat { path: String, source: serde_json::Error },
     #[error("the facts file `{path}` contradicts itself: {source}")]
     FactsLie { path: String, source: FactsError },
-    #[error("{0}")]
+    #[error("{}", visible(.0.as_bytes()))]
     Qemu(String),
-    #[error("the {what} `{path}` cannot be read: {source}; {remedy}")]
-    File { what: &'static str, path: String, source: io::Error, remedy: &'static str },
-    #[error("there is no user `{user}`: make one with `useradd --system {user}`, or leave out --user")]
-    NoUser { user: String },
+    #[error("the {what}: {source}; {remedy}")]
+    File { what: &'static str, source: FileError, remedy: &'static str },
     #[error("the work directory `{path}` is not there: make it and put an overlay.qcow2 into it, or leave out --dir")]
     NoDir { path: String },
+    #[error("the disk: {source}{remedy}")]
+    Image { source: ImageError, remedy: &'static str },
     #[error("the disk overlay cannot be made: {0}")]
     Overlay(String),
     #[error("the argument `{0}` is not UTF-8, and JSON cannot hold it: use --format shell, or another directory")]
     NotUtf8(String),
 }
+
+/// Far more than facts take.
+const MAX_FACTS: u64 = 1 << 20;
 
 /// Facts, and where they come from.
 pub(crate) struct Facts {
@@ -74,7 +89,10 @@ impl Facts {
 
 fn read_facts(path: &Path, emulate: bool) -> Result<HostFacts, InputError> {
     let shown = || path.display().to_string();
-    let text = std::fs::read(path).map_err(|source| InputError::FactsFile { path: shown(), source })?;
+    // Standard input and pipes are fine; a file without an end is not.
+    let mut text = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FACTS).read_to_end(&mut text));
+    read.map_err(|source| InputError::FactsFile { path: shown(), source })?;
     let mut facts: HostFacts =
         serde_json::from_slice(&text).map_err(|source| InputError::FactsFormat { path: shown(), source })?;
     facts.check().map_err(|source| InputError::FactsLie { path: shown(), source })?;
@@ -85,30 +103,37 @@ fn read_facts(path: &Path, emulate: bool) -> Result<HostFacts, InputError> {
 }
 
 /// Where a work directory would be: nothing is made.
-pub(crate) fn planned_dir(cli: &Cli) -> Result<PathBuf, InputError> {
-    if let Some(dir) = &cli.dir {
-        Ok(dir.clone())
+pub(crate) fn planned_dir(cli: &Cli, facts: &HostFacts) -> Result<PathBuf, InputError> {
+    let dir = if let Some(dir) = &cli.dir {
+        dir.clone()
     } else {
         let id: VmId = cli.vm_id.parse()?;
-        Ok(work_parent().join(format!("vm-{}-XXXXXX", id.short())))
+        work_parent(facts).0.join(format!("vm-{}-XXXXXX", id.short()))
+    };
+    Ok(dir)
+}
+
+pub(crate) fn config(cli: &Cli, dir: &Path, facts: &Facts, place: Option<&Place>) -> Result<SandboxConfig, InputError> {
+    let arch = facts.facts.arch;
+    let KernelDir { config: kernel_config, note } = kernel_config(&cli.kernel_dir, arch);
+    if let Some(note) = note {
+        crate::tell(&format!("note: {note}"));
     }
-}
-
-/// The directory for new work directories: the session's own, or the system's for temporary files.
-pub(crate) fn work_parent() -> PathBuf {
-    let runtime: Option<OsString> = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_dir());
-    runtime.map_or_else(std::env::temp_dir, PathBuf::from)
-}
-
-pub(crate) fn config(cli: &Cli, dir: PathBuf, arch: Architecture) -> Result<SandboxConfig, InputError> {
-    let kernel_config = kernel_config(&cli.kernel_dir, arch);
-    let mut config = SandboxConfig::new(&cli.vm_id, dir, &cli.kernel_dir)?
+    // A jail has directories of its own: there, relative paths lead nowhere.
+    let in_jail = |path: &Path| -> PathBuf {
+        let absolute = facts.facts.bwrap.then(|| std::path::absolute(path).ok()).flatten();
+        absolute.unwrap_or_else(|| path.to_owned())
+    };
+    let kernel_dir = in_jail(&cli.kernel_dir);
+    let vmlinux = kernel_dir.join("vmlinux-x86_64");
+    let is_pvh = || identify(&vmlinux).is_ok_and(|kernel| kernel.is_pvh());
+    let mut config = SandboxConfig::new(&cli.vm_id, in_jail(dir), &kernel_dir)?
         .memory(cli.memory)?
         .allow_network(cli.allow_network)
         .expose(cli.expose.iter().copied())?
         .force_emulation(cli.emulate)
         .kernel_mmio(MmioDiscovery::from_config(&kernel_config))
-        .pvh_kernel(has_pvh(&kernel_config) && is_elf(&cli.kernel_dir.join("vmlinux-x86_64")))
+        .pvh_kernel(has_pvh(&kernel_config) && is_pvh())
         .profile(if cli.fast { Profile::Fast } else { Profile::Standard });
     if let Some(user) = &cli.user {
         config = config.user(user)?;
@@ -116,17 +141,79 @@ pub(crate) fn config(cli: &Cli, dir: PathBuf, arch: Architecture) -> Result<Sand
     if let Some(qemu) = &cli.qemu {
         config = config.qemu(qemu)?;
     }
-    Ok(config)
+    let confinement = confinement(cli, facts, &in_jail);
+    Ok(config.confinement(match place {
+        Some(place) => place.confinement(confinement),
+        None => confinement,
+    }))
 }
 
-/// The kernel's configuration; a file that cannot be read counts as none.
-fn kernel_config(kernel_dir: &Path, arch: Architecture) -> String {
-    let config = std::fs::read(kernel_dir.join(format!("config-{arch}"))).unwrap_or_default();
-    String::from_utf8_lossy(&config).into_owned()
+/// What holds QEMU, and what it sees in its jail beside what every one does.
+fn confinement(cli: &Cli, facts: &Facts, in_jail: &impl Fn(&Path) -> PathBuf) -> Confinement {
+    let mut confinement = Confinement::new();
+    if let Some(level) = cli.isolation {
+        confinement = confinement.isolation(level);
+    }
+    if let Some(level) = cli.require_isolation {
+        confinement = confinement.require(level);
+    }
+    if let Some(range) = &cli.uid_range {
+        confinement = confinement.ids(*range.start(), *range.start());
+    }
+    let mut read: Vec<PathBuf> = cli.jail_read.iter().map(|path| in_jail(path)).collect();
+    if let Some(tree) = cli.qemu.as_deref().and_then(tree) {
+        read.push(tree);
+    }
+    if let Some(Ok(info)) = facts.probed.as_ref().map(|probed| &probed.qemu) {
+        read.extend(info.data_dirs.iter().filter(|dir| dir.is_dir()).cloned());
+    }
+    if let Some(base) = base(cli, facts.facts.arch) {
+        read.push(in_jail(&base));
+    }
+    // What /usr has is shown anyway, and so is what is in another of these.
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in read {
+        if !path.starts_with("/usr") && !kept.iter().any(|other| path.starts_with(other)) {
+            kept.push(path);
+        }
+    }
+    kept.into_iter().fold(confinement, Confinement::read)
 }
 
-/// Whether there is an uncompressed kernel that can be read.
-fn is_elf(path: &Path) -> bool {
-    let mut start = [0; 4];
-    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"\x7fELF"
+/// The directory that a QEMU elsewhere than in /usr needs: what its `bin` stands in, where that is a tree of its own.
+fn tree(qemu: &OsStr) -> Option<PathBuf> {
+    let path = Path::new(qemu);
+    if path.components().count() < 2 {
+        return None; // a name, which PATH leads to
+    }
+    let path = std::path::absolute(path).ok()?;
+    let dir = path.parent()?;
+    let prefix = dir.parent().filter(|_| dir.ends_with("bin"));
+    // Not everything that stands beside `~/bin` or `/bin`.
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let is_own =
+        |prefix: &Path| prefix.components().count() > 2 && home.as_deref().is_none_or(|home| !home.starts_with(prefix));
+    Some(prefix.filter(|prefix| is_own(prefix)).unwrap_or(dir).to_owned())
+}
+
+/// The image that the disk is made on.
+pub(crate) fn base(cli: &Cli, arch: Architecture) -> Option<PathBuf> {
+    let usual = || cli.dir.is_none().then(|| cli.kernel_dir.join(format!("rootfs-{arch}.qcow2")));
+    cli.base.clone().or_else(usual)
+}
+
+struct KernelDir {
+    config: String,
+    note: Option<String>,
+}
+
+/// The kernel's configuration; a file that cannot be read counts as none, and one that is there is told of.
+fn kernel_config(kernel_dir: &Path, arch: Architecture) -> KernelDir {
+    let plain = kernel_dir.join(format!("config-{arch}"));
+    let path = if plain.exists() { plain } else { kernel_dir.join(format!("config-{arch}.gz")) };
+    match read_config(&path) {
+        Ok(config) => KernelDir { config, note: None },
+        Err(_) if !path.exists() => KernelDir { config: String::new(), note: None },
+        Err(error) => KernelDir { config: String::new(), note: Some(error.to_string()) },
+    }
 }

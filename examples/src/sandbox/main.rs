@@ -1,14 +1,19 @@
 //! Boots a sandbox microVM, talks to its guest agent, and ends it: `sandbox --help`.
 //!
-//! Exit status: 0 the guest answered, 1 the guest failed, 2 bad input, 3 QEMU failed, 4 timed out; 130 and 143 after
-//! SIGINT and SIGTERM.
+//! Exit status: 0 the guest answered, 1 the guest failed, 2 bad input, 3 QEMU failed, 4 timed out; 129, 130 and 143 after
+//! SIGHUP, SIGINT and SIGTERM.
 
 mod cli;
 mod console;
 mod input;
+mod interrupts;
+mod prepare;
 mod render;
 mod run;
+mod sigchld;
+mod summary;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -16,6 +21,8 @@ use qemu_dsl::sandbox::{Plan, plan};
 
 use cli::{Cli, Format};
 use input::{Facts, InputError};
+use interrupts::Interrupts;
+use run::RunError;
 
 /// Why the program ends without an answer from the guest.
 #[derive(Debug, thiserror::Error)]
@@ -43,31 +50,48 @@ fn main() -> ExitCode {
     match sandbox(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sandbox: {error}");
+            tell(&error.to_string());
             ExitCode::from(error.status())
         }
     }
 }
 
+/// Says something to people; nobody may listen.
+fn tell(text: &str) {
+    show(&format!("sandbox: {text}\n"));
+}
+
+/// Writes to standard error, which may be closed, or full: that does not end a machine.
+fn show(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 fn sandbox(cli: &Cli) -> Result<(), Error> {
-    let facts = Facts::new(cli)?;
+    if cli.dry_run || cli.explain || cli.print_facts {
+        return print(cli, &Facts::new(cli)?);
+    }
+    sigchld::tell_of_children();
+    let interrupts = Interrupts::catch();
+    let facts = interrupts.or(Facts::new(cli).map_err(RunError::from))?;
+    Ok(run::run(cli, &facts, &interrupts)?)
+}
+
+/// What starts nothing and creates nothing.
+fn print(cli: &Cli, facts: &Facts) -> Result<(), Error> {
     if cli.print_facts {
-        return Ok(render::facts(&facts)?);
+        return render::facts(facts);
     }
-    if cli.dry_run || cli.explain {
-        let config = input::config(cli, input::planned_dir(cli)?, facts.facts.arch)?;
-        let plan = plan(&config, &facts.facts).map_err(InputError::from)?;
-        for remark in plan.remarks() {
-            eprintln!("sandbox: note: {remark}");
-        }
-        if cli.explain {
-            let explained = Plan::explain(&config, &facts.facts).map_err(InputError::from)?;
-            return Ok(render::explanation(&facts, &explained)?);
-        }
-        return match cli.format {
-            Format::Shell => Ok(render::shell(&plan)?),
-            Format::Json => Ok(render::json(&plan)?),
-        };
+    let config = input::config(cli, &input::planned_dir(cli, &facts.facts)?, facts, None)?;
+    let plan = plan(&config, &facts.facts).map_err(InputError::from)?;
+    for remark in plan.remarks() {
+        tell(&format!("note: {remark}"));
     }
-    Ok(run::run(cli, &facts)?)
+    if cli.explain {
+        let explained = Plan::explain(&config, &facts.facts).map_err(InputError::from)?;
+        return Ok(render::explanation(facts, &plan, &explained)?);
+    }
+    match cli.format {
+        Format::Shell => Ok(render::shell(&plan)?),
+        Format::Json => Ok(render::json(&plan)?),
+    }
 }

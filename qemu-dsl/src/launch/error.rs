@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::CommandError;
+use crate::programs::CannotStart;
 use crate::qmp::QmpError;
 use crate::text::{visible, visible_line};
 
@@ -11,7 +12,7 @@ use crate::text::{visible, visible_line};
 #[non_exhaustive]
 pub enum LaunchError {
     /// The program cannot be started.
-    #[error("`{program}` cannot be started: {source}{}", hint(source))]
+    #[error("{}", cannot_start(program, source))]
     Start {
         /// The program: QEMU, or the outermost wrapper.
         program: String,
@@ -100,8 +101,17 @@ pub enum LaunchError {
     Qmp(#[from] QmpError),
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    if error.kind() == io::ErrorKind::NotFound { "; install QEMU, or name another binary" } else { "" }
+fn cannot_start(program: &str, source: &io::Error) -> String {
+    let why = CannotStart::new(program.as_ref(), source);
+    let remedy = match program {
+        _ if !why.is_missing() => "",
+        "bwrap" => ": install bubblewrap, or choose another isolation",
+        "unshare" | "setpriv" => ": install util-linux, or choose another isolation",
+        "sudo" => ": install sudo, or choose no other user",
+        "qemu-img" => ": install qemu-utils",
+        _ => ": install QEMU, or name another binary",
+    };
+    format!("{why}{remedy}")
 }
 
 /// What QEMU said, made fit to be shown: the guest may have chosen it.

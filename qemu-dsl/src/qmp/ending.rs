@@ -77,6 +77,9 @@ impl fmt::Display for ShutdownReason {
     }
 }
 
+/// `ENOSPC`, in the words of the C library.
+const NO_SPACE: &str = "No space left on device";
+
 /// What the events have told so far.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
@@ -94,7 +97,8 @@ impl Ending {
                 self.shutdown = Some(Shutdown { guest, reason });
             }
             "GUEST_PANICKED" => self.guest_panicked = true,
-            "BLOCK_IO_ERROR" if data["nospace"] == true => {
+            // `nospace` is for devices whose errors stop the machine; of others only strerror's words tell.
+            "BLOCK_IO_ERROR" if data["nospace"] == true || data["reason"] == NO_SPACE => {
                 self.nospace_errors = self.nospace_errors.saturating_add(1);
             }
             _ => {}
@@ -129,7 +133,8 @@ mod tests {
         ending.note("RESET", &Value::Null);
         assert!(!ending.guest_panicked && ending.nospace_errors == 0 && ending.shutdown.is_none());
         ending.note("BLOCK_IO_ERROR", &json!({ "nospace": true }));
-        ending.note("BLOCK_IO_ERROR", &json!({ "nospace": true }));
+        ending.note("BLOCK_IO_ERROR", &json!({ "nospace": false, "reason": "No space left on device" }));
+        ending.note("BLOCK_IO_ERROR", &json!({ "nospace": false, "reason": "Input/output error" }));
         ending.note("GUEST_PANICKED", &json!({ "action": "pause" }));
         assert!(ending.guest_panicked && ending.nospace_errors == 2);
     }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::choices::PlanError;
 use super::config::SandboxConfig;
 use super::reasons;
-use crate::accel::Architecture;
 use crate::facts::{Acceleration, HostFacts, Os};
 use crate::isolation::{Dropped, Isolation, Jail, unshare, unshare_user};
 use crate::vm::Wrapper;
@@ -144,7 +143,13 @@ enum UserWrapper {
 }
 
 impl<'a> Wrappers<'a> {
-    pub(super) fn new(config: &'a SandboxConfig, facts: &HostFacts, level: Isolation) -> Result<Self, PlanError> {
+    /// The words for a plan that boots the kernel `image`.
+    pub(super) fn new(
+        config: &'a SandboxConfig,
+        facts: &HostFacts,
+        level: Isolation,
+        image: &Path,
+    ) -> Result<Self, PlanError> {
         let kvm = facts.accel == Acceleration::Kvm;
         let dropped = facts.root.then(|| dropped(config, kvm));
         let (mut fixed, mut user) = (&[][..], UserWrapper::No);
@@ -156,7 +161,7 @@ impl<'a> Wrappers<'a> {
             user = UserWrapper::SudoFirst;
         }
         match (level, &config.user, &dropped) {
-            (Isolation::Jail, ..) => made = jail(config, facts.arch, kvm, dropped.as_ref())?,
+            (Isolation::Jail, ..) => made = jail(config, [image, config.initramfs(facts.arch)], kvm, dropped.as_ref())?,
             (_, _, Some(dropped)) => {
                 user = UserWrapper::No;
                 dropped.words(&mut made);
@@ -216,13 +221,11 @@ fn kvm_group(config: &SandboxConfig, kvm: bool) -> Option<std::borrow::Cow<'_, s
 /// The jail of the sandbox's QEMU.
 fn jail(
     config: &SandboxConfig,
-    arch: Architecture,
+    boots: [&Path; 2],
     kvm: bool,
     dropped: Option<&Dropped<'_>>,
 ) -> Result<Vec<OsString>, PlanError> {
-    let image = if config.has_vmlinux { Some(config.vmlinux.as_path()) } else { None };
-    let own = image.into_iter().chain([config.kernel(arch), config.initramfs(arch)]);
-    let read: Vec<&Path> = own.chain(config.confinement.read.iter().map(PathBuf::as_path)).collect();
+    let read: Vec<&Path> = boots.into_iter().chain(config.confinement.read.iter().map(PathBuf::as_path)).collect();
     // As the plan names its files: those of the work directory stand in it.
     let dir = config.paths.cmd.parent().unwrap_or(&config.paths.work_dir);
     for path in read.iter().copied().chain([dir]) {

@@ -6,8 +6,8 @@ use crate::launch::{Launch, LaunchError, Limits, Machine};
 
 /// Half of what makes a process the first to go: a sandbox goes before services, and after what asked to go first.
 const OOM_SCORE: i16 = 500;
-/// Far more than QEMU has open, with a file for each of its devices.
-const OPEN_FILES: u64 = 1024;
+/// How many files a sandbox's QEMU may have open: far more than it does, with one for each of its devices.
+pub const OPEN_FILES: u64 = 1024;
 /// Threads and processes of one sandbox: QEMU has a pool of at most 64 threads, and wrappers are a handful.
 const PROCESSES: u64 = 256;
 
@@ -47,12 +47,13 @@ impl Plan {
             launch = launch.env(key, value);
         }
         // Wrappers and QEMU are found where this process would find them; a jail has directories of its own.
-        for key in ["PATH", "TMPDIR"] {
-            if let Some(value) = std::env::var_os(key) {
-                launch = launch.env(key, value);
-            }
+        if let Some(path) = std::env::var_os("PATH").and_then(|path| crate::programs::absolute(&path)) {
+            launch = launch.env("PATH", path);
         }
-        launch
+        match std::env::var_os("TMPDIR") {
+            Some(dir) => launch.env("TMPDIR", dir),
+            None => launch,
+        }
     }
 
     /// Starts the sandbox with nothing but its plan: [`launcher`](Self::launcher) has options.

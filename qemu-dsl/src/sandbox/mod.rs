@@ -38,7 +38,7 @@ pub use choices::{ConsoleKind, MachineKind, PlanError};
 pub use config::{ConfigError, ExposedPort, NetworkMode, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
 pub use confinement::Confinement;
 #[cfg(feature = "host")]
-pub use launch::limits;
+pub use launch::{OPEN_FILES, limits};
 #[cfg(feature = "host")]
 pub use place::{Place, PlaceError, PlaceOptions, work_parent};
 pub use plan::{Plan, plan, plan_reusing};

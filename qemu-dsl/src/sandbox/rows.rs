@@ -1,5 +1,7 @@
 //! The rows of the table: the VM of each kind of host.
 
+use std::path::Path;
+
 use super::choices::{Choices, ConsoleKind, MachineKind, PlanError};
 use super::config::{NetworkMode, Profile, SandboxConfig};
 use super::confinement::{self, Wrappers};
@@ -104,7 +106,7 @@ impl<'a> Planning<'a> {
     }
 
     pub(super) fn build(&self, reuse: Option<QemuCommand>, explain: bool) -> Built {
-        let wrappers = Wrappers::new(self.config, &self.facts, self.isolation)?;
+        let wrappers = Wrappers::new(self.config, &self.facts, self.isolation, self.image())?;
         let (wrappers, count) = wrappers.list();
         let mut target = Target::default().wrappers(&wrappers[..count]);
         if let Some(qemu) = &self.config.qemu {
@@ -174,6 +176,11 @@ impl<'a> Planning<'a> {
     fn uses_vmlinux(&self) -> bool {
         let measured = self.facts.arch == Architecture::X86_64 && self.facts.accel == Acceleration::Tcg;
         self.fast() && self.config.has_vmlinux && measured
+    }
+
+    /// The guest kernel.
+    fn image(&self) -> &Path {
+        if self.uses_vmlinux() { &self.config.vmlinux } else { self.config.kernel(self.facts.arch) }
     }
 
     fn virt(&self) -> Virt {
@@ -307,10 +314,8 @@ impl<'a> Planning<'a> {
                 cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable", " no_timer_check")
             }
         };
-        let vmlinux = self.uses_vmlinux();
-        let image = if vmlinux { &self.config.vmlinux } else { self.config.kernel(arch) };
-        vm.kernel(Kernel::new(image).initrd(self.config.initramfs(arch)).cmdline(cmdline));
-        if vmlinux {
+        vm.kernel(Kernel::new(self.image()).initrd(self.config.initramfs(arch)).cmdline(cmdline));
+        if self.uses_vmlinux() {
             vm.because("-kernel", reasons::vmlinux);
         }
     }

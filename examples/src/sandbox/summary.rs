@@ -1,0 +1,80 @@
+//! What is told at the end.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use qemu_dsl::launch::{CgroupReport, Ended};
+use qemu_dsl::sandbox::Plan;
+use qemu_dsl::text::visible_line;
+
+use crate::input::Facts;
+
+/// What the guest said, and when.
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    pub(crate) after: Duration,
+}
+
+/// What limited the machine, and what that did.
+pub(crate) struct Limited {
+    /// Its control group, or why there was none.
+    pub(crate) group: Result<CgroupReport, String>,
+}
+
+pub(crate) fn tell(plan: &Plan, facts: &Facts, answer: &Answer, ended: &Ended, limited: &Limited) {
+    let accel = plan.accelerator().name();
+    let why = facts.probed.as_ref().and_then(|probed| probed.verdicts.first());
+    let why = why.map_or_else(|| "from the facts file".to_owned(), ToString::to_string);
+    let uptime = answer.text.strip_prefix("pong ").unwrap_or_default();
+    let group = match &limited.group {
+        Ok(report) => limits(report),
+        Err(reason) => format!("none: {reason}"),
+    };
+    let mut text = String::from("\nsandbox: the guest answered\n");
+    for (what, value) in [
+        ("accelerator", format!("{accel} ({why})")),
+        ("machine", format!("{}, console {}", plan.machine().name(), plan.console().linux_name())),
+        ("isolation", plan.isolation().to_string()),
+        ("control group", group),
+        (
+            "boot time",
+            format!(
+                "{:.2} s from start to answer; guest uptime {} s",
+                answer.after.as_secs_f64(),
+                visible_line(uptime.as_bytes())
+            ),
+        ),
+        ("end", format!("{}, {}: {}", ended.how, ended.status, ended.cause)),
+        ("processes left", ended.processes_left.to_string()),
+    ] {
+        // Writing into a `String` does not fail.
+        let _ = writeln!(text, "  {what:<15} {value}");
+    }
+    if ended.nospace_errors > 0 {
+        let _ = writeln!(
+            text,
+            "  note            the host's disk was full: {} of the guest's writes failed",
+            ended.nospace_errors
+        );
+    }
+    crate::show(&text);
+}
+
+fn limits(report: &CgroupReport) -> String {
+    let mut text = format!("{:.2} s of processor time", Duration::from_micros(report.cpu_usec).as_secs_f64());
+    if let Some(peak) = report.memory_peak {
+        let _ = write!(text, ", {} MiB of memory at most", peak >> 20);
+    }
+    for (count, what) in
+        [(report.oom_kills, "ended for want of memory"), (report.pids_refused, "times no process could be made")]
+    {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    if report.cpu_throttled_usec > 0 {
+        let waited = Duration::from_micros(report.cpu_throttled_usec).as_secs_f64();
+        let _ = write!(text, ", {waited:.2} s held back");
+    }
+    text
+}
