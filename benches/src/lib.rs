@@ -5,6 +5,7 @@ pub mod boot;
 pub mod compile;
 pub mod floor;
 pub mod measure;
+pub mod network;
 pub mod probe;
 pub mod report;
 pub mod scale;

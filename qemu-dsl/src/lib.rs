@@ -34,9 +34,11 @@
 //! | [`schemas`] | every option that the library writes, as data |
 //! | [`isolation`] | what a sandboxed QEMU runs in |
 //! | [`text`] | what guests and QEMU say, made fit to be shown |
+//! | [`policy`] | what a guest may reach, as data |
 //! | [`sandbox`] | the VM for code that nobody trusts, planned from facts |
 //! | [`files`], [`image`] | files from elsewhere: opened without waiting, and what a disk image names |
 //! | `host` | the probes; feature `host` |
+//! | `network` | gvproxy, and the filter between it and a guest; feature `host` |
 //! | `qmp`, `launch` | starting, talking to and ending QEMU; feature `host` |
 //!
 //! Without the feature `host` (it is a default) the crate touches nothing: a command is a pure function of a definition and
@@ -74,7 +76,10 @@ pub mod kernel;
 pub mod launch;
 pub mod machine;
 mod memory;
+#[cfg(feature = "host")]
+pub mod network;
 pub mod opts;
+pub mod policy;
 pub mod prelude;
 #[cfg(feature = "host")]
 pub mod qmp;

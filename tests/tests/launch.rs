@@ -61,7 +61,10 @@ fn typed_qmp() {
         qmp.set_balloon(32 << 20, LIMIT).unwrap();
         let refused = qmp.execute("nope", None, LIMIT).unwrap_err();
         assert!(matches!(refused, QmpError::Refused { ref class, .. } if class == "CommandNotFound"), "{refused}");
-        // The longest reply that there is, on one line.
+        // What fits by default, and the longest reply that there is, on one line.
+        let devices = serde_json::json!({ "implements": "device", "abstract": false });
+        let devices = qmp.execute("qom-list-types", Some(devices), LIMIT).unwrap();
+        assert!(devices.as_array().unwrap().len() > 200);
         qmp.set_memory_limit(16 << 20);
         let schema = qmp.execute("query-qmp-schema", None, LIMIT).unwrap();
         assert!(schema.to_string().len() > 100_000);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use qemu_dsl::isolation::Isolation;
-use qemu_dsl::sandbox::ExposedPort;
+use qemu_dsl::policy::{ExposedPort, HostName, NetworkPolicy, Rule};
 
 /// Boots a sandbox microVM, talks to its guest agent, and ends it.
 #[derive(Debug, Parser)]
@@ -32,9 +32,26 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "MIB", default_value_t = 256, allow_negative_numbers = true)]
     pub(crate) memory: u32,
 
-    /// Lets the guest reach what the host reaches
+    /// Lets the guest reach what the host reaches, but for private, link-local and other special addresses
     #[arg(long)]
     pub(crate) allow_network: bool,
+
+    /// Lets the guest reach these addresses, and nothing else that no other option allows; may be repeated
+    #[arg(long, value_name = "CIDR[:PORT]")]
+    pub(crate) net_allow: Vec<Rule>,
+
+    /// Keeps the guest from these addresses; the longest prefix decides, and this one of equals; may be repeated
+    #[arg(long, value_name = "CIDR[:PORT]")]
+    pub(crate) net_deny: Vec<Rule>,
+
+    /// Lets the guest look up this name, and reach its addresses, and nothing else that no other option allows: example.org, or
+    /// *.example.org; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) net_allow_name: Vec<HostName>,
+
+    /// Lets the guest reach services on the host's 127.0.0.1, as 192.168.127.254
+    #[arg(long)]
+    pub(crate) allow_host_loopback: bool,
 
     /// Makes a port of the guest answer on a port of the host; may be repeated
     #[arg(long, value_name = "INTERNAL:EXTERNAL")]
@@ -108,6 +125,21 @@ pub(crate) struct Cli {
     /// Prints the facts of this host, in the form that --facts reads
     #[arg(long)]
     pub(crate) print_facts: bool,
+}
+
+impl Cli {
+    /// What the guest may reach.
+    pub(crate) fn policy(&self) -> NetworkPolicy {
+        let mut policy = NetworkPolicy::new().allow_host_loopback(self.allow_host_loopback);
+        policy = self.net_allow.iter().copied().fold(policy, NetworkPolicy::allow);
+        policy = self.net_deny.iter().copied().fold(policy, NetworkPolicy::deny);
+        self.net_allow_name.iter().cloned().fold(policy, NetworkPolicy::allow_name)
+    }
+
+    /// Whether the guest reaches anything at all: who says what, says that.
+    pub(crate) fn has_internet(&self) -> bool {
+        self.allow_network || !self.net_allow.is_empty() || !self.net_allow_name.is_empty() || self.allow_host_loopback
+    }
 }
 
 fn uid_range(text: &str) -> Result<RangeInclusive<u32>, String> {

@@ -73,7 +73,7 @@ impl Facts {
         if let Some(path) = &cli.facts {
             return Ok(Self { facts: read_facts(path, cli.emulate)?, probed: None });
         }
-        let mut options = ProbeOptions::new().force_emulation(cli.emulate).allow_network(cli.allow_network);
+        let mut options = ProbeOptions::new().force_emulation(cli.emulate).allow_network(cli.has_internet());
         if let Some(qemu) = &cli.qemu {
             options = options.qemu(qemu);
         }
@@ -129,7 +129,8 @@ pub(crate) fn config(cli: &Cli, dir: &Path, facts: &Facts, place: Option<&Place>
     let is_pvh = || identify(&vmlinux).is_ok_and(|kernel| kernel.is_pvh());
     let mut config = SandboxConfig::new(&cli.vm_id, in_jail(dir), &kernel_dir)?
         .memory(cli.memory)?
-        .allow_network(cli.allow_network)
+        .allow_network(cli.has_internet())
+        .network_policy(cli.policy())
         .expose(cli.expose.iter().copied())?
         .force_emulation(cli.emulate)
         .kernel_mmio(MmioDiscovery::from_config(&kernel_config))

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use qemu_dsl::launch::{AgentError, Cause, Ended, Gvproxy, GvproxyError, LaunchError, Machine};
-use qemu_dsl::sandbox::{Place, Plan, SandboxConfig, limits, plan};
+use qemu_dsl::launch::{AgentError, Cause, Ended, LaunchError, Machine};
+use qemu_dsl::network::NetworkError;
+use qemu_dsl::sandbox::{Place, Plan, SandboxConfig, SandboxNetwork, SandboxNetworkError, limits, plan};
 use qemu_dsl::text::visible_line;
 
 use crate::cli::Cli;
@@ -21,7 +22,7 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Launch(#[from] LaunchError),
     #[error(transparent)]
-    Network(#[from] GvproxyError),
+    Network(#[from] NetworkError),
     #[error("the guest did not answer within {0} s; the console shows how far it came")]
     Timeout(u64),
     #[error("the guest failed: {0}")]
@@ -32,10 +33,20 @@ pub(crate) enum RunError {
     Left(usize),
 }
 
+impl From<SandboxNetworkError> for RunError {
+    fn from(error: SandboxNetworkError) -> Self {
+        match error {
+            SandboxNetworkError::Network(error) => Self::Network(error),
+            SandboxNetworkError::Place(error) => Self::Input(error.into()),
+            other => Self::Input(InputError::Qemu(other.to_string())),
+        }
+    }
+}
+
 impl RunError {
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Input(_) | Self::Network(GvproxyError::Start { .. } | GvproxyError::Port { .. }) => 2,
+            Self::Input(_) | Self::Network(NetworkError::Start { .. } | NetworkError::Port { .. }) => 2,
             Self::Launch(LaunchError::Timeout { .. }) | Self::Timeout(_) => 4,
             Self::Launch(_) | Self::Network(_) | Self::Left(_) => 3,
             Self::Guest(_) => 1,
@@ -71,7 +82,7 @@ fn prepared(cli: &Cli, facts: &Facts, interrupts: &Interrupts) -> Result<(), Run
     }
     interrupts.check()?;
     let disk = prepare::files(cli, &config, &place, facts, interrupts)?;
-    let result = boot(cli, &config, &plan, &place, disk, interrupts);
+    let result = boot(cli, facts, &config, &plan, &place, disk, interrupts);
     if cli.dir.is_some() {
         remove_sockets(&place);
     }
@@ -82,6 +93,7 @@ fn prepared(cli: &Cli, facts: &Facts, interrupts: &Interrupts) -> Result<(), Run
 
 fn boot(
     cli: &Cli,
+    facts: &Facts,
     config: &SandboxConfig,
     plan: &Plan,
     place: &Place,
@@ -95,7 +107,7 @@ fn boot(
         .create_file("console.log")
         .map_err(|source| LaunchError::ConsoleLog { path: paths.console_log.display().to_string(), source })?;
     // It ends when this function does, after QEMU.
-    let _network = Gvproxy::start(&cli.gvproxy, config)?;
+    let network = SandboxNetwork::start(&cli.gvproxy, config, &facts.facts, plan, place)?;
     let group = prepare::cgroup(cli, place)?;
     let mut launch = plan.launcher().limits(limits(Some(disk))).console_file(log).tap(console::show());
     if let Ok(group) = &group {
@@ -114,11 +126,19 @@ fn boot(
         machine.powering_off();
     }
     let ended = machine.end(qmp);
-    let limited = Limited { group: group.map(|group| group.report()) };
+    let limited = Limited {
+        group: group.map(|group| group.report()),
+        network: network.as_ref().map(|network| network.network().counts()),
+    };
+    let network = network.as_ref().and_then(|network| network.network().wait(Instant::now()));
     match (talked, ended) {
         (Ok(answer), ended) => Ok((answer, ended?, limited)),
         (Err(RunError::Guest(what)), Ok(ended)) if ended.cause != Cause::Host => {
             Err(RunError::Guest(format!("{what}: {}", ended.cause)))
+        }
+        // A guest that waits for its network says nothing of why.
+        (Err(RunError::Timeout(_)), _) if network.is_some() => {
+            Err(network.map_or(RunError::Timeout(cli.timeout), RunError::Network))
         }
         (Err(error), _) => Err(error),
     }

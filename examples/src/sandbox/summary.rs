@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use qemu_dsl::launch::{CgroupReport, Ended};
+use qemu_dsl::network::Counts;
 use qemu_dsl::sandbox::Plan;
 use qemu_dsl::text::visible_line;
 
@@ -19,6 +20,8 @@ pub(crate) struct Answer {
 pub(crate) struct Limited {
     /// Its control group, or why there was none.
     pub(crate) group: Result<CgroupReport, String>,
+    /// What passed of its network, if it had one.
+    pub(crate) network: Option<Counts>,
 }
 
 pub(crate) fn tell(plan: &Plan, facts: &Facts, answer: &Answer, ended: &Ended, limited: &Limited) {
@@ -50,6 +53,9 @@ pub(crate) fn tell(plan: &Plan, facts: &Facts, answer: &Answer, ended: &Ended, l
         // Writing into a `String` does not fail.
         let _ = writeln!(text, "  {what:<15} {value}");
     }
+    if let Some(counts) = &limited.network {
+        let _ = writeln!(text, "  network         {}", frames(counts));
+    }
     if ended.nospace_errors > 0 {
         let _ = writeln!(
             text,
@@ -75,6 +81,23 @@ fn limits(report: &CgroupReport) -> String {
     if report.cpu_throttled_usec > 0 {
         let waited = Duration::from_micros(report.cpu_throttled_usec).as_secs_f64();
         let _ = write!(text, ", {waited:.2} s held back");
+    }
+    text
+}
+
+/// What passed, and what did not, by reason.
+fn frames(counts: &Counts) -> String {
+    let (sent, received) = (counts.from_guest, counts.to_guest);
+    let mut text = format!(
+        "{} frames ({} KiB) from the guest, {} ({} KiB) to it; dropped {}",
+        sent.frames,
+        sent.bytes >> 10,
+        received.frames,
+        received.bytes >> 10,
+        counts.total_dropped()
+    );
+    for (reason, count) in counts.all_dropped().filter(|(_, count)| *count > 0) {
+        let _ = write!(text, "; {count} {reason}");
     }
     text
 }

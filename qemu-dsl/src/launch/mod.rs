@@ -35,10 +35,8 @@ mod cause;
 #[cfg(target_os = "linux")]
 mod cgroup;
 mod error;
-mod gvproxy;
 mod limits;
 mod machine;
-mod relay;
 #[cfg(target_os = "linux")]
 mod uids;
 mod workdir;
@@ -54,7 +52,6 @@ pub use cause::Cause;
 #[cfg(target_os = "linux")]
 pub use cgroup::{Cgroup, CgroupError, CgroupLimits, CgroupReport};
 pub use error::LaunchError;
-pub use gvproxy::{Gvproxy, GvproxyError};
 pub use machine::{End, Ended, Killer, Machine};
 #[cfg(target_os = "linux")]
 pub use uids::{UserId, UserIdError};

@@ -316,6 +316,21 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_that_has_passed_is_one_read() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut lines = Lines::new(ours.try_clone().unwrap().into(), ours.into(), 1 << 20).unwrap();
+        theirs.write_all(&[b'x'; CHUNK]).unwrap();
+        theirs.write_all(&[b'\0'; CHUNK]).unwrap();
+        assert_eq!(lines.read(Instant::now()).unwrap(), ReadLine::Timeout);
+        assert_eq!(lines.buffer.len(), CHUNK);
+        lines.buffer.clear();
+        lines.scanned = 0;
+        lines.buffer.extend(b"\0\x0f\0\0");
+        assert_eq!(lines.read_frame(Instant::now()).unwrap(), ReadLine::Timeout);
+        assert_eq!(lines.buffer.len(), HEADER + CHUNK);
+    }
+
+    #[test]
     fn a_peer_that_does_not_read_is_a_timeout() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut lines = Lines::new(ours.try_clone().unwrap().into(), ours.into(), 8).unwrap();

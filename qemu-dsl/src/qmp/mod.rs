@@ -43,7 +43,7 @@ pub(crate) use lines::{Lines, ReadLine, Written};
 use stall::Stall;
 pub use typed::{BlockInfo, ChardevInfo, Events, RunState};
 
-/// The memory that a session may use. All that QEMU says to programs is shorter by far, but for `query-qmp-schema`.
+/// The memory that a session may use. What QEMU says of a machine is shorter by far; lists of what a binary has may be longer.
 const MEMORY: usize = 1 << 20;
 /// Enough for greetings and errors.
 const LEAST_MEMORY: usize = 64 << 10;
@@ -200,12 +200,13 @@ impl Qmp {
 
     /// Lets the session use so many bytes of memory, instead of 1 MiB; less than 64 KiB is taken for 64 KiB. An eighth of it is for
     /// the text of one message, a half for what is in the message, and an eighth for events that nobody has taken yet. A longer
-    /// message is an error ([`QmpError::TooLong`]). What was returned is the caller's, and not counted.
+    /// message is an error ([`QmpError::TooLong`]): long lists of what a binary has need more, such as `query-qmp-schema` and, of
+    /// recent QEMUs, `query-cpu-definitions`. What was returned is the caller's, and not counted.
     ///
     /// ```no_run
     /// # use std::time::Duration;
     /// # let mut qmp = qemu_dsl::qmp::Qmp::connect("/run/vm/qmp.sock", Duration::from_secs(5))?;
-    /// // 0.2 MB of text, and 4 MB in memory.
+    /// // 0.2 MB of text, and 5 MB in memory.
     /// qmp.set_memory_limit(16 << 20);
     /// let schema = qmp.execute("query-qmp-schema", None, Duration::from_secs(5))?;
     /// # Ok::<(), qemu_dsl::qmp::QmpError>(())

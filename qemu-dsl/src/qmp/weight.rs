@@ -9,17 +9,23 @@ const BLOCK: usize = 16;
 /// A vector that grows has room for four values at first, and for twice as many as it holds at worst.
 const LIST: usize = 4 * size_of::<Value>() + BLOCK;
 const ITEM: usize = 2 * size_of::<Value>();
-/// A map is a B-tree. Each node has room for eleven entries and twelve children; full ones are split into halves of five and six.
-const OBJECT: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 16 * size_of::<usize>() + BLOCK;
-const ENTRY: usize = OBJECT / 4;
+/// A map is a B-tree. Each node has room for eleven entries, inner ones for twelve children too; the twelfth entry makes one node
+/// three, and then each fifth entry at most makes one more.
+const OBJECT: usize = 11 * (size_of::<String>() + size_of::<Value>()) + 2 * size_of::<usize>() + BLOCK;
+const SPLIT: usize = 2 * OBJECT + 12 * size_of::<usize>();
+const ENTRY: usize = OBJECT / 3;
+const NODE_ENTRIES: usize = 11;
+/// As deep as the parser goes.
+const DEPTH: usize = 128;
 
 /// The most that `text` can become when it is parsed, found out without building anything. What is no JSON has a weight too: that
 /// of what is built before the mistake is noticed, or more.
 pub(super) fn weight(text: &[u8]) -> usize {
     let (mut weight, mut is_text, mut is_escaped) = (size_of::<Value>(), false, false);
-    // The containers that are open, the innermost last: a one is an object. The parser gives up at 128.
-    let mut open = 0_u128;
+    // How many entries each open object has, the innermost last; lists have none.
+    let (mut entries, mut depth) = ([None; DEPTH], 0);
     for byte in text {
+        let innermost = &mut entries[depth % DEPTH];
         weight += match byte {
             _ if is_escaped => {
                 is_escaped = false;
@@ -34,24 +40,32 @@ pub(super) fn weight(text: &[u8]) -> usize {
                 BLOCK
             }
             _ if is_text => 1,
-            b'[' => {
-                open <<= 1;
-                LIST
-            }
-            b'{' => {
-                open = open << 1 | 1;
-                OBJECT
+            b'[' | b'{' => {
+                depth += 1;
+                entries[depth % DEPTH] = (*byte == b'{').then_some(1);
+                if *byte == b'{' { OBJECT } else { LIST }
             }
             b']' | b'}' => {
-                open >>= 1;
+                depth = depth.saturating_sub(1);
                 0
             }
-            b',' if open & 1 == 1 => ENTRY,
-            b',' => ITEM,
+            b',' => innermost.as_mut().map_or(ITEM, |entries| {
+                *entries += 1;
+                of_entry(*entries)
+            }),
             _ => 0,
         };
     }
     weight
+}
+
+/// What an object's entry adds to its nodes, the first being number one.
+fn of_entry(number: usize) -> usize {
+    match number {
+        ..=NODE_ENTRIES => 0,
+        number if number == NODE_ENTRIES + 1 => SPLIT,
+        _ => ENTRY,
+    }
 }
 
 /// What an event that is kept costs: its place in a queue that may be half empty, and what is behind it.
@@ -66,7 +80,8 @@ fn behind(value: &Value) -> usize {
         Value::String(text) => text.len() + 2 * BLOCK,
         Value::Array(values) => LIST + values.iter().map(|value| ITEM + behind(value)).sum::<usize>(),
         Value::Object(entries) => {
-            OBJECT + entries.iter().map(|(key, value)| ENTRY + key.len() + 2 * BLOCK + behind(value)).sum::<usize>()
+            let nodes = OBJECT + (1..=entries.len()).map(of_entry).sum::<usize>();
+            nodes + entries.iter().map(|(key, value)| key.len() + 2 * BLOCK + behind(value)).sum::<usize>()
         }
     }
 }
@@ -87,11 +102,11 @@ mod tests {
                 block(values.capacity() * size_of::<Value>()) + values.iter().map(allocated).sum::<usize>()
             }
             Value::Object(entries) => {
-                // Five entries in each node: fewer are only in the first.
-                let nodes = entries.len().div_ceil(5);
+                // Five entries in each node, but for the first.
+                let leaves = if entries.len() <= 11 { entries.len().min(1) } else { entries.len() / 5 };
                 let leaf = 11 * (size_of::<String>() + size_of::<Value>()) + 2 * size_of::<usize>();
-                let inner = nodes.saturating_sub(1).div_ceil(6) * 12 * size_of::<usize>();
-                let own = nodes * block(leaf) + inner;
+                let inner = leaves.saturating_sub(1).div_ceil(5) * block(leaf + 12 * size_of::<usize>());
+                let own = leaves * block(leaf) + inner;
                 own + entries.iter().map(|(key, value)| block(key.capacity()) + allocated(value)).sum::<usize>()
             }
             _ => 0,
@@ -107,7 +122,7 @@ mod tests {
         leaf.prop_recursive(6, 200, 20, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..20).prop_map(Value::from),
-                proptest::collection::vec(("\\PC{0,3}", inner), 0..20)
+                proptest::collection::vec(("\\PC{0,3}", inner), 0..40)
                     .prop_map(|entries| entries.into_iter().collect::<Map<_, _>>().into()),
             ]
         })
@@ -125,7 +140,7 @@ mod tests {
 
         #[test]
         fn anything_has_a_weight(text in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(weight(&text) <= 32 + text.len() * OBJECT);
+            prop_assert!(weight(&text) <= 32 + text.len() * 2 * OBJECT);
         }
     }
 

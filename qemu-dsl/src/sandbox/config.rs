@@ -11,6 +11,7 @@ use crate::accel::Architecture;
 use crate::backend::{SocketPath, SocketPathError};
 use crate::kernel::MmioDiscovery;
 use crate::opts::Id;
+use crate::policy::{ExposedPort, NetworkMode, NetworkPolicy};
 
 /// The memory that a sandbox can have, in MiB.
 const MEMORY: std::ops::RangeInclusive<u32> = 128..=2048;
@@ -42,6 +43,12 @@ impl VmId {
         self.text.get(..8).unwrap_or(&self.text)
     }
 
+    /// The name of what runs beside QEMU.
+    #[cfg(feature = "host")]
+    pub(super) fn gvproxy() -> Self {
+        Self { text: "gvproxy".to_owned(), iothread: crate::id!("iothread0-gvproxy") }
+    }
+
     /// The id of the VM's I/O thread.
     pub(crate) fn iothread(&self) -> Id {
         self.iothread
@@ -60,54 +67,6 @@ impl FromStr for VmId {
             .map_err(|_| bad("only letters, digits, `-`, `.` and `_` are possible, as in every QEMU id".to_owned()))?;
         Ok(Self { text: text.to_owned(), iothread })
     }
-}
-
-/// A port of the guest that answers on the host.
-///
-/// ```
-/// use qemu_dsl::sandbox::ExposedPort;
-/// let web: ExposedPort = "80:8080".parse()?;
-/// assert_eq!((web.internal, web.external), (80, 8080));
-/// # Ok::<(), qemu_dsl::sandbox::ConfigError>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExposedPort {
-    /// The port in the guest.
-    pub internal: u16,
-    /// The port on the host.
-    pub external: u16,
-}
-
-impl FromStr for ExposedPort {
-    type Err = ConfigError;
-
-    /// Reads `INTERNAL:EXTERNAL`.
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
-        text.split_once(':')
-            .and_then(|(internal, external)| Some(Self { internal: port(internal)?, external: port(external)? }))
-            .ok_or_else(|| ConfigError::Port { text: text.to_owned() })
-    }
-}
-
-/// What the guest can reach, and from where it can be reached.
-///
-/// ```
-/// use qemu_dsl::sandbox::{NetworkMode, SandboxConfig};
-/// let config = SandboxConfig::new("job-1", "/run/vm", "/boot")?.allow_network(true);
-/// assert_eq!(config.network(), NetworkMode::Internet);
-/// # Ok::<(), qemu_dsl::sandbox::ConfigError>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NetworkMode {
-    /// No network device at all.
-    None,
-    /// The host reaches exposed ports; the guest reaches nothing.
-    Ports,
-    /// The host reaches exposed ports; the guest reaches what the host reaches.
-    PortsAndInternet,
-    /// The guest reaches what the host reaches.
-    Internet,
 }
 
 /// Which plan is made where several would work.
@@ -195,6 +154,7 @@ pub struct SandboxConfig {
     pub(super) kernel_mmio: MmioDiscovery,
     pub(super) profile: Profile,
     pub(super) confinement: Confinement,
+    pub(super) policy: NetworkPolicy,
 }
 
 /// Architectures in the order of [`SandboxConfig`]'s arrays.
@@ -234,6 +194,7 @@ impl SandboxConfig {
             kernel_mmio: MmioDiscovery::Unknown,
             profile: Profile::Standard,
             confinement: Confinement::new(),
+            policy: NetworkPolicy::new(),
         })
     }
 
@@ -384,6 +345,19 @@ impl SandboxConfig {
         self
     }
 
+    /// What the guest may reach, where it has a network that leads out. The plan does not depend on it: the filter that the frames
+    /// pass does.
+    #[must_use]
+    pub fn network_policy(mut self, policy: NetworkPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What the guest may reach.
+    pub fn policy(&self) -> &NetworkPolicy {
+        &self.policy
+    }
+
     /// What holds QEMU, and what it sees of the host. [`Confinement`] has an example.
     #[must_use]
     pub fn confinement(mut self, confinement: Confinement) -> Self {
@@ -453,12 +427,6 @@ pub enum ConfigError {
     Memory {
         /// The memory in MiB.
         mib: u32,
-    },
-    /// Not a pair of ports.
-    #[error("`{}` is no pair of ports: write INTERNAL:EXTERNAL, each 1 to 65535, such as 80:8080", text.escape_debug())]
-    Port {
-        /// The text.
-        text: String,
     },
     /// Two guest ports on one port of the host.
     #[error("the host's port {port} is exposed twice: give each guest port its own")]

@@ -28,17 +28,22 @@ mod confinement;
 #[cfg(feature = "host")]
 mod launch;
 #[cfg(feature = "host")]
+mod network;
+#[cfg(feature = "host")]
 mod place;
 mod plan;
 mod planner;
 mod reasons;
 mod rows;
 
+pub use crate::policy::{ExposedPort, NetworkMode};
 pub use choices::{ConsoleKind, MachineKind, PlanError};
-pub use config::{ConfigError, ExposedPort, NetworkMode, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
+pub use config::{ConfigError, Paths, Profile, SandboxConfig, VmId, WORK_FILES};
 pub use confinement::Confinement;
 #[cfg(feature = "host")]
 pub use launch::{OPEN_FILES, limits};
+#[cfg(feature = "host")]
+pub use network::{SandboxNetwork, SandboxNetworkError};
 #[cfg(feature = "host")]
 pub use place::{Place, PlaceError, PlaceOptions, work_parent};
 pub use plan::{Plan, plan, plan_reusing};

@@ -31,8 +31,11 @@ pub struct Place {
     dir: WorkDir,
     /// User and group, of a root launcher.
     ids: Option<(u32, u32)>,
-    /// The group that shares the directory.
-    group: Option<u32>,
+    /// User and group that share the directory.
+    user: Option<(u32, u32)>,
+    /// Where the next one is made, and of which users.
+    parent: Option<PathBuf>,
+    uids: RangeInclusive<u32>,
     #[cfg(target_os = "linux")]
     _lease: Option<crate::launch::UserId>,
 }
@@ -97,6 +100,22 @@ impl Place {
         self.ids
     }
 
+    /// The user and group of QEMU, where they are not this process's own.
+    pub fn user(&self) -> Option<(u32, u32)> {
+        self.user
+    }
+
+    /// A place for what runs beside QEMU, in the same parent directory, with a user of its own.
+    pub(super) fn beside(&self, facts: &HostFacts) -> Result<Self, PlaceError> {
+        let options = PlaceOptions { parent: self.parent.clone(), dir: None, user: None, uids: self.uids.clone() };
+        options.make(&VmId::gvproxy(), facts)
+    }
+
+    /// Lets what runs here as another user have the directory.
+    pub(super) fn share(&self) -> Result<(), WorkDirError> {
+        self.user.map_or(Ok(()), |(_, group)| self.dir.give_to_group(group, &[]))
+    }
+
     /// A confinement with what this place decides: QEMU's user, and the group that lets it use KVM.
     #[must_use]
     pub fn confinement(&self, confinement: Confinement) -> Confinement {
@@ -115,7 +134,7 @@ impl Place {
     ///
     /// [`WorkDirError::Give`].
     pub fn hand_over(&self) -> Result<(), WorkDirError> {
-        self.group.map_or(Ok(()), |group| self.dir.give_to_group(group, &["overlay.qcow2"]))
+        self.user.map_or(Ok(()), |(_, group)| self.dir.give_to_group(group, &["overlay.qcow2"]))
     }
 }
 
@@ -160,7 +179,7 @@ impl PlaceOptions {
         let named = self.user.as_deref().map(named).transpose()?;
         #[cfg(target_os = "linux")]
         let lease = match named {
-            None if facts.root => Some(crate::launch::UserId::lease(self.uids)?),
+            None if facts.root => Some(crate::launch::UserId::lease(self.uids.clone())?),
             _ => None,
         };
         #[cfg(target_os = "linux")]
@@ -168,14 +187,18 @@ impl PlaceOptions {
         #[cfg(not(target_os = "linux"))]
         let leased = None;
         let user = named.or(leased);
-        let dir = match &self.dir {
-            Some(dir) => WorkDir::open(dir)?,
-            None => WorkDir::create(&self.parent.unwrap_or_else(|| work_parent(facts).0), vm_id.short())?,
+        let dir = if let Some(dir) = &self.dir {
+            WorkDir::open(dir)?
+        } else {
+            let parent = self.parent.clone().unwrap_or_else(|| work_parent(facts).0);
+            WorkDir::create(&parent, vm_id.short())?
         };
         Ok(Place {
             dir,
             ids: user.filter(|_| facts.root),
-            group: user.map(|(_, gid)| gid),
+            user,
+            parent: self.parent,
+            uids: self.uids,
             #[cfg(target_os = "linux")]
             _lease: lease,
         })

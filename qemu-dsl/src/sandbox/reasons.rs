@@ -1,10 +1,11 @@
 //! The reasons of the sandbox's options, in the words of the people who read `--explain`.
 
 use super::choices::{Choices, MachineKind};
-use super::config::{NetworkMode, SandboxConfig};
+use super::config::SandboxConfig;
 use crate::QemuVersion;
 use crate::accel::Architecture;
 use crate::facts::{Acceleration, HostFacts};
+use crate::policy::NetworkMode;
 use crate::vm::Reason;
 
 pub(super) const UNSHARE: &str =

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::choices::{Choices, ConsoleKind, MachineKind, PlanError};
-use super::config::{NetworkMode, Profile, SandboxConfig};
+use super::config::{Profile, SandboxConfig};
 use super::confinement::{self, Wrappers};
 use super::reasons;
 use crate::QemuCommand;
@@ -21,6 +21,7 @@ use crate::isolation::Isolation;
 use crate::kernel::{Kernel, MmioDiscovery};
 use crate::machine::{AnyMachine, GicVersion, HasIsaSerial, HasPl011, IoEventFd, MachineType, Microvm, Pc, Q35, Virt};
 use crate::opts::Size;
+use crate::policy::NetworkMode;
 use crate::seccomp::Seccomp;
 use crate::vm::{Explained, OnUart, Reason, Target, Vm};
 
