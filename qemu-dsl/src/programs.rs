@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use crate::files::{self, FileError};
+use crate::text::visible_line;
 
 /// The absolute path of the file that a program's name stands for: itself, if it has a slash, or the first one of this name in
 /// `PATH` that can be executed. Entries of `PATH` that are empty or relative are passed over: they would let whoever can write in
@@ -88,14 +89,15 @@ impl CannotStart {
 
 impl fmt::Display for CannotStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let program = self.program.display();
+        let program = visible_line(self.program.as_bytes());
         match &self.why {
             Why::NotInPath => write!(f, "there is no `{program}` in PATH"),
             Why::Missing => write!(f, "there is no `{program}`"),
             Why::NotAFile(what) => write!(f, "`{program}` is {what}, and no program"),
             Why::NotExecutable => write!(f, "`{program}` may not be executed by this user"),
             Why::Interpreter(path) => {
-                write!(f, "`{program}` is a script for `{}`, which cannot be started", path.display())
+                let interpreter = visible_line(path.as_os_str().as_bytes());
+                write!(f, "`{program}` is a script for `{interpreter}`, which cannot be started")
             }
             Why::Loader => write!(f, "`{program}` needs a dynamic loader that is not there: is it for another system?"),
             Why::Format => write!(f, "`{program}` has no form that this system can start"),
@@ -207,6 +209,8 @@ mod tests {
             text(&dir.file("script", b"#! /no/such/python -u\n", 0o755)),
             "`script` is a script for `/no/such/python`, which cannot be started"
         );
+        let evil = dir.file("evil", b"#!/no\x1b[31m\n", 0o755);
+        assert_eq!(text(&evil), "`evil` is a script for `/no^[[31m`, which cannot be started");
         assert_eq!(text(&dir.file("bytes", b"\0\0\0\0", 0o755)), "`bytes` has no form that this system can start");
         std::fs::create_dir(dir.0.join("dir")).unwrap();
         assert_eq!(text(&dir.0.join("dir")), "`dir` is a directory, and no program");

@@ -198,6 +198,12 @@ fn another_process_need_not_ask_again() {
     }
 }
 
+fn in_path(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut files = std::env::split_paths(&path).map(|dir| dir.join(program));
+    files.find(|file| file.is_file()).unwrap_or_else(|| panic!("{program} is not in PATH"))
+}
+
 /// What runs out of a directory.
 fn running(dir: &Path) -> Vec<String> {
     let dir = dir.to_str().unwrap();
@@ -217,10 +223,11 @@ fn a_probe_ends_what_came_of_it() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         let (real, script) = (dir.path().join("real"), dir.path().join("qemu"));
-        std::os::unix::fs::symlink(format!("/usr/bin/{}", X86_64.qemu_binary()), &real).unwrap();
+        std::os::unix::fs::symlink(in_path(X86_64.qemu_binary()), &real).unwrap();
         install(&script, &format!("#!/bin/sh\nreal={}\n{how}\n", real.display()));
         let probed = probe_now(&ProbeOptions::new().qemu(&script).force_emulation(true)).unwrap();
-        assert!(probed.qemu.is_ok(), "{how}: {:?}", probed.qemu);
+        // A script that ends may take with it what has not left its group yet.
+        assert!(probed.qemu.is_ok() || how.contains("--fork"), "{how}: {:?}", probed.qemu);
         let _ = run_test_guest(script.as_os_str(), X86_64, &["-accel", "tcg", "-cpu", "486"]);
         // Who has left the family is asked to end, and does so in its own time.
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::payload::Payload;
-use super::process::{Failure, talk};
+use super::process::{Failure, shown, talk};
 use super::{Verdict, sys};
 use crate::accel::Architecture;
 use crate::deadline::left;
@@ -89,7 +89,7 @@ fn test_guest(qemu: &OsStr, arch: Architecture, accel: &[&str]) -> Result<(), Fa
     if matches!(end, Ok(End::PoweredOff)) || status.is_some_and(|status| payload.succeeded(status)) {
         return Ok(());
     }
-    let said = complaint(&String::from_utf8_lossy(&said));
+    let said = complaint(&said);
     Err(match (end, status) {
         (Ok(End::Stopped), _) => format!("the vCPU of a test guest stopped{said}").into(),
         // What is killed is not at fault, but for what it does to itself: abort is QEMU's way to give up.
@@ -127,11 +127,12 @@ fn watch(events: impl Read + Send + 'static) -> io::Result<mpsc::Receiver<End>> 
 }
 
 /// What QEMU complains about: its first line that is no mere warning.
-fn complaint(stderr: &str) -> String {
+fn complaint(stderr: &[u8]) -> String {
+    let stderr = String::from_utf8_lossy(stderr);
     let line = stderr.lines().find(|line| !line.trim().is_empty() && !line.contains("warning:"));
     line.map_or(String::new(), |line| {
         let (_, line) = line.split_once(": ").filter(|(program, _)| program.contains("qemu")).unwrap_or(("", line));
-        format!(": {}", line.trim())
+        format!(": {}", shown(line.trim().as_bytes()))
     })
 }
 
@@ -142,8 +143,8 @@ mod tests {
     #[test]
     fn the_complaint_is_the_first_line_that_is_no_warning() {
         let stderr = "qemu-system-x86_64: warning: host doesn't support x\nqemu-system-x86_64: error: failed to set MSR 0x10a to 0x69\nmore\n";
-        assert_eq!(complaint(stderr), ": error: failed to set MSR 0x10a to 0x69");
-        assert_eq!(complaint("KVM internal error. Suberror: 1\n"), ": KVM internal error. Suberror: 1");
-        assert_eq!(complaint(""), "");
+        assert_eq!(complaint(stderr.as_bytes()), ": error: failed to set MSR 0x10a to 0x69");
+        assert_eq!(complaint(b"KVM internal error. Suberror: 1\n"), ": KVM internal error. Suberror: 1");
+        assert_eq!(complaint(b""), "");
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use super::QemuInfo;
 use crate::QemuCommand;
 use crate::accel::Architecture;
+use crate::text::visible_line;
 
 /// What a command needs of the binary that runs it.
 ///
@@ -151,10 +152,12 @@ impl fmt::Display for List<'_> {
         let (versioned, plain): (Vec<&String>, Vec<&String>) =
             self.0.iter().partition(|name| name.bytes().any(|byte| byte == b'.'));
         let names: Vec<&str> = plain.into_iter().chain(versioned).map(String::as_str).collect();
+        let shown = names[..names.len().min(SHOWN)].join(", ");
+        let shown = visible_line(shown.as_bytes());
         match names.len() {
             0 => f.write_str("none"),
-            count if count > SHOWN => write!(f, "{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
-            _ => f.write_str(&names.join(", ")),
+            count if count > SHOWN => write!(f, "{shown} and {} more", count - SHOWN),
+            _ => f.write_str(&shown),
         }
     }
 }

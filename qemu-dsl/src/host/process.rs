@@ -11,6 +11,7 @@ use crate::deadline::left;
 use crate::process::{Output, Program, Watch};
 use crate::programs::CannotStart;
 use crate::status::ended_with;
+use crate::text::visible_line;
 
 /// How long the output of a program that is gone may still come.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -89,8 +90,8 @@ impl Asked {
     pub(super) fn end(self, qmp: Option<&mut PipeWriter>) -> (Option<ExitStatus>, Vec<u8>) {
         let status = self.watch.wait(Instant::now());
         if let Some(qmp) = qmp {
-            // Who is gone does not hear it.
-            let _ = qmp.write_all(b"{\"execute\":\"quit\"}\n");
+            // Who is gone does not hear it; who has been greeted already refuses the first, and takes the second.
+            let _ = qmp.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"quit\"}\n");
         }
         let Self { watch, stderr } = self;
         drop(watch);
@@ -103,7 +104,7 @@ impl Asked {
 pub(super) fn output(words: &[OsString], limit: Duration) -> Result<String, Failure> {
     let deadline = Instant::now() + limit;
     let Some((program, args)) = words.split_first() else { return Ok(String::new()) };
-    let name = program.display();
+    let name = visible_line(program.as_encoded_bytes());
     let failed = |error: io::Error| Failure::start(program, &error, ": install it");
     let args = args.iter().map(AsRef::as_ref);
     let (asked, stdout) = start(program, args, Vec::new(), None).map_err(failed)?;
@@ -125,8 +126,28 @@ pub(super) fn output(words: &[OsString], limit: Duration) -> Result<String, Fail
     Err(Failure { reason, certain: status.code().is_some() })
 }
 
-/// The last line that is not empty.
+/// The last line that is not empty, fit to be shown.
 pub(super) fn last_line(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+    let mut lines = text.rsplit(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    shown(lines.find(|line| !line.is_empty()).unwrap_or_default())
+}
+
+/// What another program says, on one line and of no more than a few of a terminal's.
+pub(super) fn shown(text: &[u8]) -> String {
+    const MOST: usize = 400;
+    let (text, more) = text.split_at_checked(MOST).map_or((text, ""), |(text, _)| (text, "..."));
+    format!("{}{more}", visible_line(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_programs_say_obeys_nobody() {
+        assert_eq!(last_line(b"one\n two \n\n \r\n"), "two");
+        assert_eq!(last_line(b""), "");
+        assert_eq!(last_line(b"\x1b[31mred\rX\xff"), "^[[31mred^MX\\xff");
+        assert_eq!(last_line(&[b'x'; 500]), format!("{}...", "x".repeat(400)));
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::process::{Failure, last_line, output, talk};
+use super::process::{Failure, last_line, output, shown, talk};
 use crate::QemuVersion;
 use crate::deadline::{after, left};
 use crate::qmp::{Qmp, QmpError};
@@ -94,8 +94,9 @@ pub(super) fn ask(binary: &OsStr, limit: Duration) -> (Result<QemuInfo, QemuProb
 }
 
 fn data_dirs(binary: &OsStr, limit: Duration) -> Result<Vec<PathBuf>, Failure> {
-    let words: Vec<OsString> = vec![binary.into(), "-L".into(), "help".into()];
-    let said = output(&words, limit)?;
+    // Without a machine, aarch64's QEMU 5.2 complains before it helps.
+    let words = ["-M", "none", "-L", "help"].map(OsString::from);
+    let said = output(&[&[binary.to_owned()], &words[..]].concat(), limit)?;
     Ok(said.lines().map(PathBuf::from).filter(|dir| dir.is_absolute()).collect())
 }
 
@@ -116,7 +117,7 @@ fn session(binary: &OsStr, limit: Duration) -> Result<QemuInfo, (QemuProbeError,
         let reason = match (last_line(&stderr), status) {
             (said, _) if !said.is_empty() => said,
             (_, Some(status)) => format!("it ended with {}", ended_with(status)),
-            (_, None) => error.to_string(),
+            (_, None) => shown(error.to_string().as_bytes()),
         };
         // What took too long, or was killed, may do better the next time.
         let certain = !matches!(error, QmpError::Timeout { .. }) && status.is_none_or(|status| status.code().is_some());

@@ -166,11 +166,18 @@ pub(super) fn seccomp(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verdi
 pub(super) fn works(question: &'static str, words: &[OsString], limit: Duration) -> (Verdict, bool) {
     let whole: Vec<OsString> = words.iter().cloned().chain(["true".into()]).collect();
     match process::output(&whole, limit) {
-        Ok(_) => {
-            let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-            (Verdict::yes(question, format!("`{} true` worked", text.join(" "))), true)
-        }
+        Ok(_) => (Verdict::yes(question, format!("`{}` worked", summary(&whole))), true),
         Err(Failure { reason, certain }) => (Verdict::no(question, reason), certain),
+    }
+}
+
+/// A call, or of a long one its ends.
+fn summary(words: &[OsString]) -> String {
+    const MOST: usize = 12;
+    let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    match &text[..] {
+        [first, .., last] if text.len() > MOST => format!("{first} ... {last}"),
+        all => all.join(" "),
     }
 }
 

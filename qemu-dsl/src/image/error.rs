@@ -1,10 +1,12 @@
 //! What is wrong with an image.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Role;
 use crate::files::FileError;
+use crate::text::visible_line;
 
 /// Why an image is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +68,7 @@ fn quoted(name: &OsString) -> String {
     if name.is_empty() {
         return "(without a name)".to_owned();
     }
-    format!("`{}`", name.to_string_lossy().escape_debug())
+    format!("`{}`", visible_line(name.as_bytes()))
 }
 
 fn remedy(role: Role, path: &Path) -> String {

@@ -145,6 +145,10 @@ mod tests {
 
     #[test]
     fn a_bomb_does_not_go_off() {
+        let long = 64 << 20;
+        let mut source = io::repeat(b'#').take(long);
+        assert_eq!(bounded(&mut source).unwrap(), None);
+        assert_eq!(source.limit(), long - MAX - 1, "no more is read, and kept");
         let most = usize::try_from(MAX).unwrap();
         assert_eq!(read("most", &gzip(&vec![b'#'; most])).unwrap().len(), most);
         let bomb = gzip(&vec![b'#'; 64 << 20]);

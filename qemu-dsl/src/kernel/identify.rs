@@ -10,6 +10,7 @@ use crate::QemuVersion;
 use crate::accel::Architecture;
 use crate::bytes::{be32, has, le16, le32, read_at};
 use crate::files::FileError;
+use crate::text::visible_line;
 
 /// How much of a file's beginning is looked at: as much as QEMU does for a multiboot header. (`hw/i386/multiboot.c`)
 const HEAD: usize = 8192;
@@ -318,7 +319,7 @@ fn is_multiboot(head: &[u8]) -> bool {
 fn zboot(head: &[u8], source: &mut (impl Read + Seek)) -> std::io::Result<(KernelKind, Option<KernelArch>, u64)> {
     let name = head.get(24..56).unwrap_or_default();
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-    let compression = String::from_utf8_lossy(name).escape_debug().to_string();
+    let compression = visible_line(name).into_owned();
     let needs = le32(head, 8)
         .zip(le32(head, 12))
         .map_or(u64::from(u32::MAX), |(offset, size)| u64::from(offset) + u64::from(size));

@@ -56,10 +56,6 @@ impl<'a> Kernel<'a> {
     }
 }
 
-/// How much of what is packed in a kernel's file is looked at.
-#[cfg(feature = "host")]
-const INSIDE: u64 = 64 * 1024;
-
 /// Looks at a kernel's file: what it is, and what is in it if it is compressed with gzip. Nothing is waited for: a FIFO or a
 /// device is an error at once.
 ///
@@ -75,18 +71,27 @@ const INSIDE: u64 = 64 * 1024;
 /// ```
 #[cfg(feature = "host")]
 pub fn identify(path: &Path) -> Result<KernelImage, KernelError> {
-    use std::io::{Read as _, Seek as _};
+    use std::io::Seek as _;
     let failed = |error| KernelError::from(crate::files::FileError::read(path)(error));
     let mut file = crate::files::open(path)?;
     let mut image = KernelImage::from_reader(path, &mut file)?;
     if matches!(image.kind(), KernelKind::Gzip { .. }) {
         file.rewind().map_err(failed)?;
-        let mut head = Vec::new();
-        // What can be unpacked is looked at; damage behind it is QEMU's to find, which says so.
-        let _ = flate2::read::GzDecoder::new(file).take(INSIDE).read_to_end(&mut head);
-        image.holds(KernelImage::from_reader(path, &mut std::io::Cursor::new(head))?);
+        image.holds(KernelImage::from_reader(path, &mut std::io::Cursor::new(unpacked(file)))?);
     }
     Ok(image)
+}
+
+/// The beginning of what is packed in a file, as far as it can be unpacked: damage behind it is QEMU's to find, which says so.
+#[cfg(feature = "host")]
+fn unpacked(file: impl std::io::Read) -> Vec<u8> {
+    use std::io::Read as _;
+    // A file can be made so that a lot of it says nothing.
+    const PACKED: u64 = 1 << 20;
+    const UNPACKED: u64 = 64 * 1024;
+    let mut head = Vec::new();
+    let _ = flate2::read::GzDecoder::new(file.take(PACKED)).take(UNPACKED).read_to_end(&mut head);
+    head
 }
 
 /// Whether an x86 guest kernel finds virtio-mmio devices that stand on its command line, which is how a microvm without
@@ -145,6 +150,18 @@ impl MmioDiscovery {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A packed file without an end, of blocks that hold nothing.
+    #[cfg(feature = "host")]
+    #[test]
+    fn little_is_unpacked() {
+        use std::io::Read as _;
+        let header = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+        let blocks = [0, 0, 0, 0xff, 0xff].repeat(1 << 20);
+        let mut file = std::io::Read::take((&header[..]).chain(&blocks[..]), u64::MAX);
+        assert!(unpacked(&mut file).is_empty());
+        assert!(u64::MAX - file.limit() <= 1 << 20);
+    }
 
     #[test]
     fn reads_a_kernels_configuration() {
