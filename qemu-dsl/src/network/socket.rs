@@ -7,10 +7,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
-use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
 use crate::connect::connect;
 
@@ -65,8 +63,9 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     #[cfg(not(target_os = "linux"))]
     nix::fcntl::fcntl(&socket, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
-    // The name gets no more rights than the socket has, at no time; of those, the umask takes some away.
-    fchmod(&socket, MODE)?;
+    // Linux gives the name no more rights than the socket has, at no time; of those, the umask takes some away.
+    #[cfg(target_os = "linux")]
+    nix::sys::stat::fchmod(&socket, MODE)?;
     bind(socket.as_raw_fd(), &address)?;
     give_mode(path)?;
     listen(&socket, Backlog::new(1)?)?;
@@ -76,16 +75,18 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Gives the name what the umask took away: to the very socket, whatever else somebody puts there meanwhile.
+#[cfg(target_os = "linux")]
 fn give_mode(path: &Path) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        let name = open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
-        if !std::fs::File::from(name.try_clone()?).metadata()?.file_type().is_socket() {
-            return Err(io::Error::other("something else is there"));
-        }
-        let name = format!("/proc/self/fd/{}", name.as_raw_fd());
-        Ok(fchmodat(nix::fcntl::AT_FDCWD, name.as_str(), MODE, FchmodatFlags::FollowSymlink)?)
+    use nix::fcntl::{OFlag, open};
+    let name = open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    if !std::fs::File::from(name.try_clone()?).metadata()?.file_type().is_socket() {
+        return Err(io::Error::other("something else is there"));
     }
-    #[cfg(not(target_os = "linux"))]
+    let name = format!("/proc/self/fd/{}", name.as_raw_fd());
+    Ok(fchmodat(nix::fcntl::AT_FDCWD, name.as_str(), MODE, FchmodatFlags::FollowSymlink)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_mode(path: &Path) -> io::Result<()> {
     Ok(fchmodat(nix::fcntl::AT_FDCWD, path, MODE, FchmodatFlags::NoFollowSymlink)?)
 }

@@ -449,6 +449,10 @@ fn answers_that_lie_teach_nothing() {
     let mut filter = named();
     assert_eq!(resolved(&mut filter, &answer("evil.test", &[a("evil.test", OUT)]), now), Err(Dropped::Name));
     assert_eq!(resolved(&mut filter, &answer("example.org", &[a("evil.test", OUT)]), now), Ok(()));
+    let mut two = answer("example.org", &[]);
+    two.extend([&name("evil.test")[..], &[0, 1, 0, 1], &a("example.org", OUT)].concat());
+    (two[5], two[7]) = (2, 1);
+    assert_eq!(resolved(&mut filter, &two, now), Err(Dropped::Name), "two questions");
     let from_outside = answered(OUT, 17, &udp(53, 9, &answer("example.org", &[a("example.org", OUT)])));
     assert_eq!(filter.gateway_sends(&from_outside, now), Ok(()));
     let mut failed = answer("example.org", &[a("example.org", OUT)]);
