@@ -32,7 +32,7 @@ pub fn floor(vm_id: &str, work_dir: &str, kernel_dir: &str) -> Floor {
     let mut floor = Floor { bytes: Vec::with_capacity(4096), starts: Vec::with_capacity(80) };
     args! { floor:
         "unshare"; "--pid"; "--mount"; "--uts"; "--ipc"; "--fork"; "--kill-child"; "--";
-        "qemu-system-x86_64"; "-accel"; "kvm"; "-cpu"; "host"; "-machine";
+        "qemu-system-x86_64"; "-accel"; "kvm"; "-cpu"; "host,-svm,-vmx"; "-machine";
         "microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=off,mem-merge=off,dump-guest-core=off";
         "-nodefaults"; "-no-user-config"; "-m"; "256M"; "-nographic"; "-monitor"; "none";
         "-object"; "iothread,id=iothread0-" vm_id;

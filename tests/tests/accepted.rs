@@ -5,7 +5,7 @@ use std::path::Path;
 
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::facts::{Acceleration, Os};
-use qemu_dsl::sandbox::{NetworkMode, Plan, SandboxConfig, plan};
+use qemu_dsl::sandbox::{Confinement, NetworkMode, Place, Plan, SandboxConfig, plan};
 use qemu_dsl::{HostFacts, QemuCommand};
 use tests::plans::{configs, hosts};
 use tests::{Judged, Qemu, guest_dir, judge, qemus};
@@ -32,6 +32,7 @@ fn startable(plan: &Plan, qemu: &Qemu, arch: Architecture) -> QemuCommand {
         match arg.as_str() {
             "kvm" | "hvf" => command.arg("tcg"),
             "host" => command.arg("max"),
+            "host,-svm,-vmx" => command.arg("max,-svm,-vmx"),
             // Under the stand-in an old QEMU has no ioeventfd on virtio-mmio.
             "-object" if no_ioeventfd => {
                 args.next();
@@ -108,9 +109,17 @@ fn the_plan_of_this_host_is_accepted_as_it_is() {
         let options = qemu_dsl::host::ProbeOptions::new().qemu(qemu.binary(host_arch()));
         let probed = qemu_dsl::host::probe_now(&options).unwrap();
         assert_eq!(probed.facts.qemu_version, Some(qemu.version));
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::copy(guest.join(format!("rootfs-{}.qcow2", host_arch())), dir.path().join("overlay.qcow2")).unwrap();
-        let config = SandboxConfig::new("vm-1", dir.path(), &guest).unwrap().qemu(qemu.binary(host_arch())).unwrap();
+        let parent = tempfile::tempdir().unwrap();
+        let place = Place::new().parent(parent.path()).make(&"vm-1".parse().unwrap(), &probed.facts).unwrap();
+        let disk = guest.join(format!("rootfs-{}.qcow2", host_arch()));
+        std::fs::copy(disk, place.path().join("overlay.qcow2")).unwrap();
+        place.hand_over().unwrap();
+        let config = SandboxConfig::new("vm-1", place.path(), &guest).unwrap().qemu(qemu.binary(host_arch())).unwrap();
+        // Those of the tests are unpacked somewhere; the jail shows what is in /usr.
+        let tree = Path::new(&qemu.binary(host_arch())).ancestors().nth(2).map(Path::to_owned);
+        let confinement =
+            tree.filter(|tree| tree.is_absolute()).into_iter().fold(Confinement::new(), Confinement::read);
+        let config = config.confinement(place.confinement(confinement));
         let plan = plan(&config, &probed.facts).unwrap();
         match judge(plan.command(), &config.paths().qmp) {
             Judged::Accepted { stderr } => assert_eq!(unexpected(&stderr), Vec::<&str>::new(), "{}", qemu.version),
@@ -136,6 +145,8 @@ fn the_stand_in_replaces_the_accelerator_alone() {
     assert_eq!((facts.os, facts.accel), (Os::Linux, Acceleration::Kvm));
     let command = startable(&plan, qemu, Architecture::X86_64).to_string();
     assert!(
-        command.contains("-accel tcg -cpu max -machine microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off")
+        command.contains(
+            "-accel tcg -cpu max,-svm,-vmx -machine microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off"
+        )
     );
 }

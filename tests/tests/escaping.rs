@@ -54,6 +54,8 @@ fn ask(qemu: &Qemu, arch: Architecture, dir: &Path, define: impl FnOnce(&mut Any
 }
 
 fn query(qmp: &mut Qmp, command: &str, arguments: Option<Value>) -> Value {
+    // Hundreds of devices in one machine.
+    qmp.set_memory_limit(64 << 20);
     qmp.execute(command, arguments, LIMIT).unwrap_or_else(|error| panic!("{command}: {error}"))
 }
 

@@ -124,7 +124,7 @@ pub enum Missing {
     },
     /// It has no such device.
     #[error("`{binary}` has no device `{device}`: use a QEMU that was built with it")]
-    Device {
+    DeviceModel {
         /// The binary.
         binary: String,
         /// The device.
@@ -196,7 +196,7 @@ impl QemuInfo {
             return Err(Missing::Accelerator { binary: binary(), accelerator, has });
         }
         match needs.devices.iter().find(|device| !self.has_device(device)) {
-            Some(device) => Err(Missing::Device { binary: binary(), device: device.clone() }),
+            Some(device) => Err(Missing::DeviceModel { binary: binary(), device: device.clone() }),
             None => Ok(()),
         }
     }

@@ -27,6 +27,8 @@ const QUIT_LIMIT: Duration = Duration::from_secs(5);
 const TERM_LIMIT: Duration = Duration::from_secs(2);
 /// How long the end of a program that has closed its sockets may take to show.
 const END_PAUSE: Duration = Duration::from_millis(100);
+/// How long what a program has written before its end may take to be read. It stands in a pipe already; the machine may be busy.
+const OUTPUT_PAUSE: Duration = Duration::from_secs(1);
 /// Pauses between attempts to connect to a socket that QEMU has not made yet. QEMU's end interrupts them.
 const CONNECT_PAUSE: Duration = Duration::from_millis(2);
 
@@ -277,7 +279,7 @@ impl Machine {
 
     /// The error for a QEMU that has ended.
     pub fn exited(&self, status: ExitStatus) -> LaunchError {
-        self.stderr.wait_for_end(Duration::from_millis(100));
+        self.stderr.wait_for_end(OUTPUT_PAUSE);
         let stderr = self.stderr();
         LaunchError::Exited { status: ended_with(status), argument: complained_about(&stderr), stderr }
     }
@@ -321,7 +323,7 @@ impl Machine {
         let (how, status) = self.end_in_steps(qmp.as_mut())?;
         // The program is gone: what is still to be read stands in the pipes, and in the session.
         for output in [&self.stdout, &self.stderr] {
-            output.wait_for_end(END_PAUSE);
+            output.wait_for_end(OUTPUT_PAUSE);
         }
         if let Some(qmp) = &mut qmp {
             qmp.drain(Instant::now() + END_PAUSE);

@@ -109,6 +109,8 @@ struct Skeleton {
     holes: Vec<(usize, Hole)>,
     /// For each argument: where it ends in the text, and how many of each kind of hole have come up to there.
     ends: Vec<(u32, [u32; 3])>,
+    /// Whether it names the work directory itself, as only a jail does.
+    is_jail: bool,
 }
 
 /// Names and directories that stand for others: different ones, of different lengths, that are nowhere else in a command.
@@ -133,10 +135,12 @@ impl Skeleton {
             text: Vec::new(),
             holes: Vec::new(),
             ends: Vec::new(),
+            is_jail: false,
         };
         for arg in plans[0].command().argv() {
             skeleton.add(arg.to_bytes_with_nul(), name.as_bytes(), format!("{dir}/").as_bytes());
         }
+        skeleton.is_jail = skeleton.holes.iter().any(|(_, hole)| *hole == Hole::Dir);
         // With the other stand-ins in its holes it must be the other plan: if a word of the configuration looks like a
         // stand-in, or a plan depends on a name in some other way, it is not.
         let (name, dir) = STAND_INS[1];
@@ -168,9 +172,11 @@ impl Skeleton {
     /// Whether a plan of this configuration is the skeleton's: a jail is made otherwise for directories that are a part of what it
     /// shows anyway, and refuses a relative one.
     fn fits(&self, config: &SandboxConfig, prefix: &[u8]) -> bool {
+        if !self.is_jail {
+            return true;
+        }
         let dir = Path::new(OsStr::from_bytes(without_slash(prefix)));
-        let is_jail = self.holes.iter().any(|(_, hole)| *hole == Hole::Dir);
-        !is_jail || (dir.is_absolute() && dir.parent().is_some() && !config.confinement.shows(dir))
+        dir.is_absolute() && dir.parent().is_some() && !config.confinement.shows(dir)
     }
 
     fn plan(&self, name: &str, prefix: &[u8], reuse: Option<QemuCommand>) -> Plan {
@@ -187,9 +193,10 @@ impl Skeleton {
             }
             arena.extend_from_slice(&self.text[from..]);
             #[allow(clippy::cast_possible_truncation)] // a name has at most 64 bytes, a socket's path 107
-            let lens = [name.len(), prefix.len(), without_slash(prefix).len()].map(|len| len as u32);
-            let added = |counts: &[u32; 3]| counts.iter().zip(&lens).map(|(count, len)| count * len).sum::<u32>();
-            ends.extend(self.ends.iter().map(|(end, counts)| end + added(counts)));
+            let (name, with, without) = (name.len() as u32, prefix.len() as u32, without_slash(prefix).len() as u32);
+            ends.extend(
+                self.ends.iter().map(|(end, [names, files, dirs])| end + names * name + files * with + dirs * without),
+            );
         });
         Plan::of(command, self.choices, self.version)
     }
