@@ -88,7 +88,7 @@ fn print(cli: &Cli, facts: &Facts) -> Result<(), Error> {
     }
     if cli.explain {
         let explained = Plan::explain(&config, &facts.facts).map_err(InputError::from)?;
-        return Ok(render::explanation(facts, &plan, &explained)?);
+        return Ok(render::explanation(facts, &config, &plan, &explained)?);
     }
     match cli.format {
         Format::Shell => Ok(render::shell(&plan)?),

@@ -1,12 +1,13 @@
 //! What --dry-run, --explain and --print-facts print.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 
 use qemu_dsl::QemuCommand;
 use qemu_dsl::isolation::Isolation;
 use qemu_dsl::launch::CONFINED_OPEN_FILES;
-use qemu_dsl::sandbox::Plan;
+use qemu_dsl::policy::SPECIAL_RANGES;
+use qemu_dsl::sandbox::{NetworkMode, Plan, SandboxConfig};
 use qemu_dsl::vm::Explained;
 
 use crate::Error;
@@ -38,7 +39,7 @@ pub(crate) fn facts(facts: &Facts) -> Result<(), Error> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-pub(crate) fn explanation(facts: &Facts, plan: &Plan, explained: &Explained) -> io::Result<()> {
+pub(crate) fn explanation(facts: &Facts, config: &SandboxConfig, plan: &Plan, explained: &Explained) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match &facts.probed {
         Some(probed) => {
@@ -58,6 +59,7 @@ pub(crate) fn explanation(facts: &Facts, plan: &Plan, explained: &Explained) -> 
         "Always: no environment but PATH, LANG and TMPDIR; no core dump, {CONFINED_OPEN_FILES} open files, a bound on processes and on the \
          size of the disk's file; a host without memory ends it before its services."
     )?;
+    reached(&mut out, config)?;
     writeln!(out, "\nThe command, option by option:")?;
     for (option, reason) in explained.options() {
         writeln!(out, "{}", words(option))?;
@@ -70,6 +72,34 @@ pub(crate) fn explanation(facts: &Facts, plan: &Plan, explained: &Explained) -> 
         }
     }
     Ok(())
+}
+
+/// What the guest reaches, and what not, and why.
+fn reached(out: &mut impl Write, config: &SandboxConfig) -> io::Result<()> {
+    let policy = config.policy();
+    match config.network() {
+        NetworkMode::None => return writeln!(out, "\nWhat the guest reaches: nothing; it has no network device."),
+        NetworkMode::Ports => return writeln!(out, "\nWhat the guest reaches: nothing; exposed ports lead in."),
+        NetworkMode::Internet | NetworkMode::PortsAndInternet => {}
+    }
+    let rest = if policy.is_list() {
+        "what is allowed, and nothing else"
+    } else {
+        "what the host reaches, but for what is denied"
+    };
+    writeln!(out, "\nWhat the guest reaches: {rest}. The longest prefix decides, and a denial of equals.")?;
+    for (allowed, rule) in policy.rules() {
+        writeln!(out, "    {} {rule}", if *allowed { "allowed:" } else { "denied: " })?;
+    }
+    for name in policy.names() {
+        writeln!(out, "    allowed: {name}, and the addresses that DNS names for it")?;
+    }
+    for range in SPECIAL_RANGES {
+        let opened = if range.can_be_allowed() { "unless a rule within it allows it" } else { "whatever is allowed" };
+        writeln!(out, "    denied:  {range}, {opened}: {}", range.what())?;
+    }
+    let loopback = if policy.host_loopback() { "allowed" } else { "denied, without --allow-host-loopback" };
+    writeln!(out, "    {loopback}: 192.168.127.254, which is the host's 127.0.0.1")
 }
 
 /// Why there is no such isolation.
