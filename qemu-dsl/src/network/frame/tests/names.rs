@@ -174,6 +174,28 @@ fn learned_addresses_are_bounded() {
 }
 
 proptest! {
+    /// The library that reads answers gets what gvproxy passes on: anything.
+    #[test]
+    fn an_answer_changed_anywhere_panics_nowhere_and_leads_nowhere_private(
+        changes in prop::collection::vec((29..150_usize, any::<u8>()), 0..6), cut in 0..60_usize
+    ) {
+        let (mut filter, now) = (named(), Instant::now());
+        let compressed = [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4][..], &OUT].concat();
+        let records = [
+            record("example.org", 5, 1, &name("a.test")), record("a.test", 1, 1, &OUT), compressed,
+            record("x", 15, 1, &[&[0, 1][..], &name("b.test")].concat()), record("", 41, 0, &[0, 10, 0, 2, 1, 2]),
+        ];
+        let mut message = answer("example.org", &records);
+        for (at, byte) in changes {
+            if let Some(changed) = message.get_mut(at) {
+                *changed = byte;
+            }
+        }
+        message.truncate(message.len() - cut.saturating_sub(30));
+        let _ = resolved(&mut filter, &message, now);
+        prop_assert!(!reaches(&mut filter, [10, 0, 0, 1], now) && !reaches(&mut filter, [192, 0, 2, 66], now));
+    }
+
     #[test]
     fn a_question_changed_anywhere_still_asks_for_an_allowed_name(changes in prop::collection::vec((12..29_usize, any::<u8>()), 0..3)) {
         let mut message = query("example.org");
