@@ -26,6 +26,9 @@
 //!
 //! The addresses of an allowed name are those that DNS named. They are reached unless a rule denies them, or a range that is denied by
 //! default holds them: who answers for a name could otherwise point it at the host's neighbours.
+//!
+//! A public address of the host itself counts as any other one: what listens there is reached by guests without passing the host's
+//! firewall. Where that matters, deny it.
 
 use std::fmt;
 use std::net::Ipv4Addr;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::NetworkError;
-use crate::connect::connect;
+use super::socket::connect_pinned;
 use crate::deadline::left;
 use crate::process::{CONFINED_OOM_SCORE, Environment, Limits, Output, Program, Watch};
 use crate::status::ended_with;
@@ -74,7 +74,7 @@ impl Gvproxy {
     fn connect(&self, socket: &str, deadline: Instant) -> Result<UnixStream, NetworkError> {
         let path = self.dir.join(socket);
         loop {
-            match connect(&path, left(deadline)) {
+            match connect_pinned(&path, left(deadline)) {
                 Ok(stream) => return Ok(stream),
                 // Its file is there a moment before it listens.
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
@@ -123,7 +123,7 @@ impl Gvproxy {
     /// One request to its control socket: HTTP without anything that needs a library.
     fn post(&self, path: &str, body: &str) -> Result<(), String> {
         let asked = || -> io::Result<String> {
-            let mut stream = connect(&self.dir.join(CONTROL), LIMIT)?;
+            let mut stream = connect_pinned(&self.dir.join(CONTROL), LIMIT)?;
             stream.set_read_timeout(Some(LIMIT))?;
             stream.set_write_timeout(Some(LIMIT))?;
             let length = body.len();

@@ -17,7 +17,7 @@
 //! so is what the [policy](crate::policy) does not allow. Exposed ports are open on the host's 127.0.0.1, by this process: gvproxy
 //! itself opens none.
 //!
-//! Two threads do it, one for frames and one for ports, and two more watch gvproxy.
+//! A thread passes frames on, and one connections to ports; three more watch gvproxy and read what it says.
 
 mod buffer;
 mod frame;

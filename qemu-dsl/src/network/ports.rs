@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::connect::connect;
+use super::socket::connect_pinned;
 
 /// How many connections there are at once, over all ports; the one that is idle for longest gives way to another.
 pub(super) const MAX_CONNECTIONS: usize = 64;
@@ -129,7 +129,7 @@ impl Connection {
         client.set_nonblocking(true)?;
         // What comes in small pieces goes on in small pieces.
         client.set_nodelay(true)?;
-        let guest = connect(&port.to, CONNECTING)?;
+        let guest = connect_pinned(&port.to, CONNECTING)?;
         guest.set_nonblocking(true)?;
         Ok(Self { client, guest, inwards: Direction::new(), outwards: Direction::new(), moved: Instant::now() })
     }

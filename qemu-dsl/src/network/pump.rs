@@ -21,7 +21,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A thread that passes the frames of a guest on, as its [`Filter`] decides. Dropping it closes both connections.
 ///
-/// Each frame is four bytes of length, the highest first, and an Ethernet frame, both ways. (QEMU, `-netdev stream`; gvproxy, `-listen-qemu`)
+/// Each frame is four bytes of length, the highest first, and an Ethernet frame, both ways. (QEMU, `-netdev stream`; gvproxy,
+/// `-listen-qemu`)
 /// QEMU may come, go, and come again; there is one connection at a time. Each direction has 256 KiB of memory: who sends more than
 /// the other side takes has to wait. A frame of more than 65,550 bytes ends the connection that it came from.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,16 +77,57 @@ fn listen_at(path: &Path) -> io::Result<UnixListener> {
 /// Gives the name what the umask took away: to the very socket, whatever else somebody puts there meanwhile.
 #[cfg(target_os = "linux")]
 fn give_mode(path: &Path) -> io::Result<()> {
-    use nix::fcntl::{OFlag, open};
-    let name = open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
-    if !std::fs::File::from(name.try_clone()?).metadata()?.file_type().is_socket() {
-        return Err(io::Error::other("something else is there"));
-    }
-    let name = format!("/proc/self/fd/{}", name.as_raw_fd());
+    let (_open, name) = pinned(path)?;
     Ok(fchmodat(nix::fcntl::AT_FDCWD, name.as_str(), MODE, FchmodatFlags::FollowSymlink)?)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn give_mode(path: &Path) -> io::Result<()> {
     Ok(fchmodat(nix::fcntl::AT_FDCWD, path, MODE, FchmodatFlags::NoFollowSymlink)?)
+}
+
+/// The socket at a path, not what a link there leads to, and a name that stays its own while it is open.
+#[cfg(target_os = "linux")]
+fn pinned(path: &Path) -> io::Result<(std::fs::File, String)> {
+    use nix::fcntl::{OFlag, open};
+    let open = std::fs::File::from(open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?);
+    if !open.metadata()?.file_type().is_socket() {
+        return Err(io::Error::other("something else than a socket is there"));
+    }
+    let name = format!("/proc/self/fd/{}", open.as_raw_fd());
+    Ok((open, name))
+}
+
+/// Connects to one of gvproxy's sockets: no link is followed, for gvproxy may be another user, and not itself any more.
+pub(super) fn connect_pinned(path: &Path, limit: Duration) -> io::Result<UnixStream> {
+    #[cfg(target_os = "linux")]
+    {
+        let (_open, name) = pinned(path)?;
+        connect(name.as_ref(), limit)
+    }
+    #[cfg(not(target_os = "linux"))]
+    connect(path, limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_link_is_followed() {
+        let dir = std::env::temp_dir().join(format!("qemu-dsl-links-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let [path, link, file] = ["s", "link", "file"].map(|name| dir.join(name));
+        let socket = Socket::listen(&path).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        std::fs::write(&file, "").unwrap();
+        let soon = Duration::from_millis(100);
+        assert!(connect_pinned(&path, soon).is_ok() && connect(&link, soon).is_ok());
+        for other in [&link, &file] {
+            assert!(connect_pinned(other, soon).is_err_and(|error| error.to_string().contains("something else")));
+        }
+        drop(socket);
+        assert!(connect_pinned(&path, soon).is_err_and(|error| error.kind() == ErrorKind::NotFound));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }
