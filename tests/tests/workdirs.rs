@@ -64,6 +64,8 @@ fn a_directory_is_one_machines_alone() {
     assert_eq!((mode(&dir), mode(&dir.join("disk"))), (0o750, 0o644), "what stays is as it was");
     WorkDir::open(&dir).unwrap();
     assert!(matches!(WorkDir::open(&dir.join("disk")), Err(WorkDirError::Open { .. })));
+    std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o777)).unwrap();
+    assert!(matches!(WorkDir::open(&dir), Err(WorkDirError::Unsafe { .. })), "anybody could exchange the disk");
 }
 
 /// What killed owners have left is removed; what is somebody's, or is no work directory, stays.

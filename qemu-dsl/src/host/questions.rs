@@ -134,9 +134,8 @@ pub(super) fn io_uring(os: Os, info: Result<&QemuInfo, &QemuProbeError>) -> Verd
     let disabled = std::fs::read_to_string(SETTING).unwrap_or_default();
     match disabled.trim() {
         "2" => return Verdict::no(QUESTION, format!("{SETTING} is 2")),
-        "1" if !nix::unistd::geteuid().is_root() => {
-            return Verdict::no(QUESTION, format!("{SETTING} is 1 and this process is not privileged"));
-        }
+        // Root's QEMU is another user, too.
+        "1" => return Verdict::no(QUESTION, format!("{SETTING} is 1, and QEMU is not privileged")),
         _ => {}
     }
     #[cfg(target_os = "linux")]

@@ -66,7 +66,7 @@ pub enum WorkDirError {
     },
     /// Somebody else could put other files in its place.
     #[error(
-        "no work directory can be made safely in `{parent}`: `{part}` {why}, so that somebody else could put another directory in its place; use a directory of your own"
+        "`{parent}` is no safe place: `{part}` {why}, so that somebody else could put another directory or disk there; use a directory of your own"
     )]
     Unsafe {
         /// Where it was to be.
@@ -152,7 +152,8 @@ impl WorkDir {
     ///
     /// # Errors
     ///
-    /// [`WorkDirError::InUse`], with the owner; [`WorkDirError::Open`] for what is no directory.
+    /// [`WorkDirError::InUse`], with the owner; [`WorkDirError::Open`] for what is no directory; [`WorkDirError::Unsafe`] for one in
+    /// which somebody else could put another disk in the place of the one that was looked at.
     ///
     /// ```
     /// use qemu_dsl::launch::{WorkDir, WorkDirError};
@@ -172,7 +173,12 @@ impl WorkDir {
             }
             Err(error) => return Err(failed(error)),
         }
-        let kept = Some(Kept::of(&dir.metadata().map_err(failed)?));
+        let data = dir.metadata().map_err(failed)?;
+        if let Some(why) = fault(&data) {
+            let part = path.display().to_string();
+            return Err(WorkDirError::Unsafe { parent: part.clone(), part, why });
+        }
+        let kept = Some(Kept::of(&data));
         Ok(Self { path: path.to_owned(), dir, kept, given: std::sync::Mutex::default() })
     }
 
@@ -305,15 +311,20 @@ fn who_locks(dir: &File) -> Option<i32> {
 fn not_safe(path: &Path) -> Option<(&Path, &'static str)> {
     path.ancestors().find_map(|part| {
         let Ok(data) = std::fs::symlink_metadata(part) else { return Some((part, "cannot be looked at")) };
-        if !is_trusted(data.uid()) {
-            return Some((part, "belongs to another user"));
-        }
-        // A group with the number of its only member is no other.
-        let private_group = data.gid() == getegid().as_raw() && data.gid() == geteuid().as_raw();
-        let others = if private_group { 0o002 } else { 0o022 };
-        let others_write = data.mode() & others != 0 && data.mode() & libc::S_ISVTX == 0;
-        others_write.then_some((part, "can be written by others, without the sticky bit"))
+        fault(&data).map(|why| (part, why))
     })
+}
+
+/// Why others could exchange what is in a directory.
+fn fault(data: &std::fs::Metadata) -> Option<&'static str> {
+    if !is_trusted(data.uid()) {
+        return Some("belongs to another user");
+    }
+    // A group with the number of its only member is no other.
+    let private_group = data.gid() == getegid().as_raw() && data.gid() == geteuid().as_raw();
+    let others = if private_group { 0o002 } else { 0o022 };
+    let others_write = data.mode() & others != 0 && data.mode() & libc::S_ISVTX == 0;
+    others_write.then_some("can be written by others, without the sticky bit")
 }
 
 /// Whether a user may be trusted with a directory: this one, and root. In a user namespace the host's root has no number, and
