@@ -21,10 +21,18 @@
 //! # vm.build().unwrap();
 //! ```
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use crate::machine::MachineType;
-use crate::opts::Transport;
+use crate::opts::{Extra, Handle, Issued, OptType, OptValue, PartKind, QemuOpts, Token, Transport, ValueWriter};
 
 /// A kind of bus. [The module](self) has an example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a bus",
+    label = "not a bus",
+    note = "buses are types of `qemu_dsl::bus`; for one of your own, implement `Bus`"
+)]
 pub trait Bus {
     /// Whether a device on this bus takes one of the machine's virtio-mmio transports.
     fn takes_mmio_slot(_transport: Transport) -> bool {
@@ -39,20 +47,142 @@ pub trait Bus {
 )]
 pub trait HasBus<B: Bus>: MachineType {}
 
-/// A device that plugs into machine type `M` through a bus of kind `B`. Every [`Device`](crate::device::Device) does
+/// A device: a type with `#[derive(QemuOpts)]` and `#[qemu(device = "...")]`. [`device`](crate::device) has an example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a device",
+    label = "not a device",
+    note = "a back end is added with `vm.drive`, `vm.chardev`, `vm.netdev`, `vm.rng_backend` or `vm.backend`, and a device gets the handle that returns; devices that may be there or not are added with `vm.add_all`",
+    note = "for a struct of your own: `#[derive(QemuOpts)]` and `#[qemu(device = \"name\", bus = Pci)]`, or `#[qemu(device = \"virtio-name\", virtio)]`"
+)]
+pub trait Device: QemuOpts {
+    /// The bus it plugs into.
+    type Bus: Bus;
+    /// QEMU's name of it; without the transport's suffix for virtio devices.
+    const NAME: &'static str;
+    /// Whether a VM has at most one.
+    const SINGLE: bool = false;
+}
+
+#[diagnostic::do_not_recommend]
+impl<D: Device> Device for Extra<D> {
+    type Bus = D::Bus;
+    const NAME: &'static str = D::NAME;
+    const SINGLE: bool = D::SINGLE;
+}
+
+#[diagnostic::do_not_recommend]
+impl<D: ProvidesBus> ProvidesBus for Extra<D> {
+    type Provides = D::Provides;
+    const SUFFIX: &'static str = D::SUFFIX;
+}
+
+/// A device that provides a bus for others: a controller, a bridge, a port. [`Vm::add_bus`](crate::Vm::add_bus) adds it.
+///
+/// ```
+/// use qemu_dsl::bus::{Bus, ProvidesBus};
+/// use qemu_dsl::prelude::*;
+///
+/// pub struct Scsi;
+/// impl Bus for Scsi {}
+///
+/// #[derive(QemuOpts)]
+/// #[qemu(device = "virtio-scsi", virtio)]
+/// struct VirtioScsi {}
+/// impl ProvidesBus for VirtioScsi {
+///     type Provides = Scsi;
+/// }
+///
+/// #[derive(QemuOpts)]
+/// #[qemu(device = "scsi-hd", bus = Scsi, write_only)]
+/// struct ScsiDisk {
+///     drive: qemu_dsl::backend::BlockNode,
+/// }
+///
+/// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+/// let scsi = vm.add_bus(VirtioScsi {});
+/// let drive = vm.drive(Drive::new("disk.qcow2", Format::Qcow2));
+/// vm.add_to(&scsi, ScsiDisk { drive });
+/// assert!(vm.build()?.to_string().contains("-device scsi-hd,drive=drive0,bus=bus0.0"));
+/// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+/// ```
+pub trait ProvidesBus: Device {
+    /// What the bus is.
+    type Provides: Bus;
+    /// What stands behind the device's id in the name of its bus: `.0`, where the device does not name it itself.
+    /// (`qbus_init_internal`, hw/core/bus.c)
+    const SUFFIX: &'static str = ".0";
+}
+
+/// A bus that a device of a VM provides. [`Vm::add_bus`](crate::Vm::add_bus) returns it; [`ProvidesBus`] has an example.
+#[must_use = "a bus that no device is on does nothing: `vm.add_to(&bus, device)`"]
+pub struct ProvidedBus<B> {
+    part: Issued,
+    suffix: &'static str,
+    bus: PhantomData<fn() -> B>,
+}
+
+impl<B> ProvidedBus<B> {
+    pub(crate) const KIND: &'static PartKind = &PartKind {
+        flag: "-device",
+        prefix: "bus",
+        what: "the bus of the device",
+        user: "a device: `vm.add_to(&bus, device)`",
+        is_shared: true,
+    };
+
+    pub(crate) const fn new(part: Issued, suffix: &'static str) -> Self {
+        Self { part, suffix, bus: PhantomData }
+    }
+
+    /// The id of the device that provides it.
+    pub const fn id(&self) -> crate::Id {
+        self.part.id
+    }
+}
+
+impl<B> fmt::Debug for ProvidedBus<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProvidedBus({}{})", self.part.id, self.suffix)
+    }
+}
+
+impl<B> Handle for ProvidedBus<B> {
+    const KIND: &'static PartKind = Self::KIND;
+
+    fn from_issued(part: Issued, _: Token) -> Self {
+        Self::new(part, ".0")
+    }
+
+    fn part(&self, _: Token) -> Issued {
+        self.part
+    }
+}
+
+impl<B> OptValue for ProvidedBus<B> {
+    const TYPE: OptType = OptType::Reference("bus");
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        value.handle(&self.part);
+        value.text(self.suffix);
+    }
+}
+
+/// A device that plugs into machine type `M` through a bus of kind `B`. Every [`Device`] does
 /// whose bus the machine type has; there is nothing to implement, so there is no example.
 #[diagnostic::on_unimplemented(
     message = "the device `{Self}` plugs into a `{B}` bus, and the machine type `{M}` has none",
     label = "this device needs a `{B}` bus",
     note = "a virtio device without `OnPci` or `OnMmio` around it fits every machine type",
-    note = "`Pc`, `Q35`, `VirtPcie` and `Microvm::with_pcie()` have PCI; `Microvm` and `Virt` have virtio-mmio"
+    note = "`Pc`, `Q35`, `VirtPcie` and `Microvm::with_pcie()` have PCI; `Microvm` and `Virt` have virtio-mmio",
+    note = "a bus that another device provides comes from `vm.add_bus(...)`, and its devices are added with `vm.add_to(&bus, ...)`",
+    note = "in a generic function, give the machine type the bus: `M: HasBus<{B}>`"
 )]
 pub trait PlugsInto<M: ?Sized, B> {}
 
 #[diagnostic::do_not_recommend]
 impl<D, M, B> PlugsInto<M, B> for D
 where
-    D: crate::device::Device<Bus = B>,
+    D: Device<Bus = B>,
     M: HasBus<B>,
     B: Bus,
 {
@@ -88,3 +218,20 @@ buses! {
 
 #[diagnostic::do_not_recommend]
 impl<M: MachineType> HasBus<OfHandle> for M {}
+
+/// A bus that every machine type with virtio has: what [`AnyVm::add`](crate::vm::AnyVm::add) takes. Sealed.
+#[diagnostic::on_unimplemented(
+    message = "not every machine type has a `{Self}` bus",
+    label = "a device for some machine types only",
+    note = "`AnyVm` takes virtio devices and channels; for others, name the machine type's bus: `fn f<M: HasBus<{Self}>, A: Accelerator, C: Console>(vm: &mut Vm<M, A, C>)`"
+)]
+pub trait OnEveryMachine: Bus + sealed::Sealed {}
+
+impl OnEveryMachine for Virtio {}
+impl OnEveryMachine for OfHandle {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Virtio {}
+    impl Sealed for super::OfHandle {}
+}

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use memchr::memchr_iter;
 
-use crate::opts::{Context, Id, Noted, OptError, OptWriter, QemuOpts};
+use crate::opts::{Claim, Context, Id, Noted, OptError, OptWriter, Part, QemuOpts, Role, Unique};
 
 /// What adding an argument gives: boxed, for an error is rare and large.
 pub(crate) type Pushed = Result<(), Box<CommandError>>;
@@ -41,12 +41,14 @@ pub struct QemuCommand {
 /// What a builder keeps beside the command; empty when nothing is being built.
 #[derive(Clone, Default)]
 pub(crate) struct Scratch {
-    /// The ids so far, each with its kind.
-    pub(crate) ids: Vec<(u8, Id)>,
+    /// The parts so far, that others refer to.
+    pub(crate) parts: Vec<Part>,
     /// The kernel command line.
     pub(crate) cmdline: Vec<u8>,
-    /// The values that must differ.
-    pub(crate) uniques: Vec<Noted>,
+    /// What is used, and what must differ.
+    pub(crate) noted: Noted,
+    /// How many bytes of guest memory there are, where they start as a file's.
+    pub(crate) template: Option<u64>,
 }
 
 impl PartialEq for QemuCommand {
@@ -75,9 +77,10 @@ impl QemuCommand {
     /// An empty command with room for a usual VM.
     pub(crate) fn with_room() -> Self {
         Self::beside(Scratch {
-            ids: Vec::with_capacity(12),
+            parts: Vec::with_capacity(16),
             cmdline: Vec::with_capacity(512),
-            uniques: Vec::with_capacity(4),
+            noted: Noted { claims: Vec::with_capacity(16), uses: Vec::with_capacity(16), argument: 0 },
+            template: None,
         })
     }
 
@@ -99,14 +102,20 @@ impl QemuCommand {
     pub(crate) fn clear(&mut self) {
         self.arena.clear();
         self.ends.clear();
-        self.scratch.ids.clear();
+        self.scratch.parts.clear();
         self.scratch.cmdline.clear();
-        self.scratch.uniques.clear();
+        self.scratch.noted.clear();
+        self.scratch.template = None;
     }
 
     /// Where the argument starts.
     fn start(&self, index: usize) -> usize {
         if index == 0 { 0 } else { self.ends[index - 1] as usize }
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn size(&self) -> usize {
+        self.arena.len()
     }
 
     /// The bytes of the arena in this range.
@@ -203,13 +212,14 @@ impl QemuCommand {
     ) -> Pushed {
         self.push(flag.as_bytes())?;
         let start = self.arena.len();
-        let mut writer = OptWriter::new(&mut self.arena, context, id);
+        #[allow(clippy::cast_possible_truncation)] // `end_arg` refuses more
+        {
+            self.scratch.noted.argument = self.ends.len() as u32;
+        }
+        let mut writer = OptWriter::new(&mut self.arena, context, id).noting(&mut self.scratch.noted);
         write(&mut writer);
         let ended = match writer.finish() {
-            Ok(unique) => {
-                self.scratch.uniques.extend(unique);
-                self.end_arg(start)
-            }
+            Ok(()) => self.end_arg(start),
             Err(source) => Err(CommandError::Option { flag, source }.into()),
         };
         if ended.is_err() {
@@ -241,6 +251,52 @@ impl QemuCommand {
         };
         self.arena.truncate(start);
         error
+    }
+
+    /// The file that the guest's memory starts as, and how many bytes it must have.
+    #[cfg(feature = "host")]
+    pub(crate) fn template(&self) -> Option<(std::path::PathBuf, u64)> {
+        let is_read = |claim: &&Claim| claim.kind == Unique::Path(Role::TemplateReader);
+        let claim = self.scratch.noted.claims.iter().find(is_read)?;
+        let path = self.arena.get(claim.text.clone())?;
+        let mut plain = Vec::new();
+        let mut bytes = path.iter();
+        while let Some(&byte) = bytes.next() {
+            plain.push(byte);
+            if byte == b',' {
+                bytes.next();
+            }
+        }
+        Some((OsStr::from_bytes(&plain).into(), self.scratch.template?))
+    }
+
+    /// Notes that the last argument's end, of this many bytes, is a path with this use. It is written without escaping.
+    pub(crate) fn claim_path(&mut self, role: Role, before: usize, len: usize) {
+        let start = self.start(self.ends.len() - 1) + before;
+        self.scratch.noted.claims.push(Claim { kind: Unique::Path(role), text: start..start + len, escaped: false });
+    }
+
+    /// Removes `count` arguments, and what was noted of them.
+    pub(crate) fn remove(&mut self, first: usize, count: usize) {
+        let (start, end) = (self.start(first), self.start(first + count));
+        self.arena.drain(start..end);
+        self.ends.drain(first..first + count);
+        #[allow(clippy::cast_possible_truncation)] // a difference of two ends
+        for later in &mut self.ends[first..] {
+            *later -= (end - start) as u32;
+        }
+        let noted = &mut self.scratch.noted;
+        noted.claims.retain_mut(|claim| {
+            let is_later = claim.text.start >= end && !claim.text.is_empty();
+            if is_later {
+                claim.text = claim.text.start - (end - start)..claim.text.end - (end - start);
+            }
+            is_later || claim.text.is_empty() || claim.text.start < start
+        });
+        #[allow(clippy::cast_possible_truncation)] // `end_arg` refuses more
+        for later in noted.uses.iter_mut().filter(|used| used.argument as usize >= first) {
+            later.argument -= count as u32;
+        }
     }
 
     /// Removes the last argument.

@@ -1,9 +1,8 @@
 //! CPU models, `-cpu`, and the accelerators that each works with.
 
-use crate::accel::{Aarch64, Arch};
-use crate::accel::{Accelerator, AnyAccel, Hvf, Kvm, Tcg, X86_64};
+use crate::accel::{Aarch64, Accelerator, AnyAccel, Arch, Architecture, Hvf, Kvm, Tcg, X86_64};
 use crate::machine::{MachineType, OfArch};
-use crate::opts::{Head, OptWriter, QemuOpts, Schema};
+use crate::opts::{Extra, Head, OptWriter, QemuOpts, Schema};
 
 /// A CPU model that can be used on machine type `M` under accelerator `A`.
 ///
@@ -30,7 +29,13 @@ use crate::opts::{Head, OptWriter, QemuOpts, Schema};
     note = "`Host` is for `Kvm` and `Hvf`; under `Tcg` use a named model: `Haswell` (x86_64), `CortexA57` (aarch64), `Max`",
     note = "`BestCpu` is the right one of them on every machine type and accelerator"
 )]
-pub trait CpuFor<M, A>: QemuOpts {}
+pub trait CpuFor<M, A>: QemuOpts {
+    /// Writes the model for a machine of this architecture, with hardware acceleration or without.
+    #[doc(hidden)]
+    fn write_for(&self, _architecture: Architecture, _hardware: bool, writer: &mut OptWriter<'_>) {
+        self.write_opts(writer);
+    }
+}
 
 /// The host's own CPU, every feature of it. Under hardware acceleration only.
 ///
@@ -122,37 +127,50 @@ impl<M: MachineType> CpuFor<M, Tcg> for Max {}
 #[diagnostic::do_not_recommend]
 impl<M: MachineType> CpuFor<M, AnyAccel> for Max {}
 
-/// [`Host`] under hardware acceleration, else [`Haswell`] or [`CortexA57`]: for machine types and accelerators chosen at
-/// run time.
+/// [`Host`] under hardware acceleration, else [`Haswell`] or [`CortexA57`], by the VM that it is given to: for machine types and
+/// accelerators chosen at run time.
 ///
 /// ```
-/// use qemu_dsl::accel::Tcg;
 /// use qemu_dsl::cpu::BestCpu;
-/// use qemu_dsl::machine::Virt;
-/// let cpu = BestCpu::new(&Virt::new(), &Tcg::new());
-/// assert_eq!(qemu_dsl::opts::to_text(&cpu).unwrap(), b"cortex-a57");
+/// use qemu_dsl::prelude::*;
+/// let vm = Vm::new(Virt::new(), Tcg::new(), BestCpu::new(), mib!(64));
+/// assert!(vm.build()?.to_string().contains("-cpu cortex-a57"));
+/// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BestCpu(&'static str);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BestCpu(());
 
 impl BestCpu {
-    /// The best model for this machine under this accelerator.
-    pub fn new<M: MachineType, A: Accelerator>(machine: &M, accel: &A) -> Self {
-        Self(match (accel.is_hardware(), machine.architecture()) {
-            (true, _) => "host",
-            (false, crate::accel::Architecture::X86_64) => "Haswell",
-            (false, crate::accel::Architecture::Aarch64) => "cortex-a57",
-        })
+    /// The best model, whatever the VM.
+    pub const fn new() -> Self {
+        Self(())
     }
 }
 
+/// Without a VM there is one model that every machine type and accelerator has.
 impl QemuOpts for BestCpu {
-    const SCHEMA: &'static Schema = &Schema { head: Head::Implied("host"), fields: &[] };
+    const SCHEMA: &'static Schema = Max::SCHEMA;
 
     fn write_opts(&self, writer: &mut OptWriter<'_>) {
-        writer.implied(self.0);
+        Max::new().write_opts(writer);
     }
 }
 
 #[diagnostic::do_not_recommend]
-impl<M: MachineType, A: Accelerator> CpuFor<M, A> for BestCpu {}
+impl<M: MachineType, A: Accelerator> CpuFor<M, A> for BestCpu {
+    fn write_for(&self, architecture: Architecture, hardware: bool, writer: &mut OptWriter<'_>) {
+        writer.implied(match (hardware, architecture) {
+            (true, _) => "host",
+            (false, Architecture::X86_64) => "Haswell",
+            (false, Architecture::Aarch64) => "cortex-a57",
+        });
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<M: MachineType, A: Accelerator, C: CpuFor<M, A>> CpuFor<M, A> for Extra<C> {
+    fn write_for(&self, architecture: Architecture, hardware: bool, writer: &mut OptWriter<'_>) {
+        self.of().write_for(architecture, hardware, writer);
+        self.write_extra(writer);
+    }
+}

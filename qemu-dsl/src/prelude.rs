@@ -12,7 +12,7 @@ pub use crate::device::{
 };
 pub use crate::kernel::Kernel;
 pub use crate::machine::{Microvm, Pc, Q35, Virt, VirtPcie};
-pub use crate::opts::{Id, QemuOpts, Size};
+pub use crate::opts::{Id, QemuOpts, Size, WithExtra};
 pub use crate::seccomp::Seccomp;
-pub use crate::vm::{AnyVm, Reason, Smp, Vm};
+pub use crate::vm::{AnyVm, BuildChain, Reason, Smp, Vm};
 pub use crate::{Memory, id, mib};

@@ -56,6 +56,25 @@ impl QemuVersion {
     }
 }
 
+impl QemuVersion {
+    /// Proof that this version is one of `MAJOR.MINOR` to `LAST_MAJOR.LAST_MINOR`; [`None`] when it is not.
+    ///
+    /// ```
+    /// use qemu_dsl::QemuVersion;
+    /// use qemu_dsl::backend::Reconnect;
+    ///
+    /// if let Some(proof) = QemuVersion::new(8, 2, 0).between() {
+    ///     let _ = Reconnect::seconds(1, proof); // needs `Between<8, 0, 10, 1>`
+    /// }
+    /// assert!(QemuVersion::new(11, 1, 0).between::<8, 0, 10, 1>().is_none());
+    /// ```
+    pub const fn between<const MAJOR: u16, const MINOR: u16, const LAST_MAJOR: u16, const LAST_MINOR: u16>(
+        self,
+    ) -> Option<Between<MAJOR, MINOR, LAST_MAJOR, LAST_MINOR>> {
+        if self.is_at_least(MAJOR, MINOR) && self.is_at_most(LAST_MAJOR, LAST_MINOR) { Some(Between(())) } else { None }
+    }
+}
+
 impl From<[u16; 3]> for QemuVersion {
     fn from([major, minor, micro]: [u16; 3]) -> Self {
         Self { major, minor, micro }
@@ -79,3 +98,9 @@ impl fmt::Display for QemuVersion {
 /// Only [`QemuVersion::since`] makes one; see there for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Since<const MAJOR: u16, const MINOR: u16>(());
+
+/// Proof that the QEMU binary is one of version `MAJOR.MINOR` to `LAST_MAJOR.LAST_MINOR`.
+///
+/// Only [`QemuVersion::between`] makes one; see there for an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Between<const MAJOR: u16, const MINOR: u16, const LAST_MAJOR: u16, const LAST_MINOR: u16>(());

@@ -1,8 +1,10 @@
 {
     use qemu_dsl::prelude::*;
     let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
-    let _first = vm.chardev_as(id!("log"), LogFile::new("a.log"));
-    let _second = vm.chardev_as(id!("log"), LogFile::new("b.log"));
+    for _ in 0..2 {
+        let random = vm.rng_backend(RngRandom::urandom());
+        vm.add_as(id!("random"), VirtioRng::new(random));
+    }
     vm.build()?;
     Ok(())
 }

@@ -41,7 +41,7 @@ fn ask(qemu: &Qemu, arch: Architecture, dir: &Path, define: impl FnOnce(&mut Any
     };
     let binary = qemu.binary(arch);
     let target = Target::default().binary(&binary).version(qemu.version);
-    let cpu = BestCpu::new(&machine, &Tcg::new());
+    let cpu = BestCpu::new();
     let mut vm = Vm::for_target(&target, machine, Tcg::new(), cpu, mib!(64));
     let qmp = dir.join("q");
     let _ = std::fs::remove_file(&qmp);
@@ -98,7 +98,8 @@ fn names_of_files_that_qemu_makes() {
         let define = |vm: &mut AnyVmOf| {
             for value in values {
                 let path = file(files.path(), value);
-                let _ = vm.chardev(LogFile::new(&path));
+                let part = vm.chardev(LogFile::new(&path));
+                vm.spare(part);
             }
         };
         ask(qemu, arch, dir.path(), define, |qmp| {
@@ -115,7 +116,8 @@ fn paths_of_sockets() {
         let define = |vm: &mut AnyVmOf| {
             for value in values {
                 let path = file(sockets.path(), value);
-                let _ = vm.chardev(Socket::listen(SocketPath::new(&path).unwrap()));
+                let part = vm.chardev(Socket::listen(SocketPath::new(&path).unwrap()));
+                vm.spare(part);
             }
         };
         ask(qemu, arch, dir.path(), define, |qmp| {
@@ -156,7 +158,8 @@ fn disk_images() {
         let define = |vm: &mut AnyVmOf| {
             for value in values {
                 let path = file(files.path(), value);
-                let _ = vm.drive(Drive::new(&path, Format::Raw).readonly(true));
+                let part = vm.drive(Drive::new(&path, Format::Raw).readonly(true));
+                vm.spare(part);
             }
         };
         ask(qemu, arch, dir.path(), define, |qmp| {
@@ -182,7 +185,8 @@ fn block_nodes() {
         let define = |vm: &mut AnyVmOf| {
             for value in values {
                 let path = file(files.path(), value);
-                let _ = vm.shared_image(ReadOnlyImage::new(&path, Format::Raw));
+                let part = vm.shared_image(ReadOnlyImage::new(&path, Format::Raw));
+                vm.spare(part);
             }
         };
         ask(qemu, arch, dir.path(), define, |qmp| {
@@ -208,7 +212,8 @@ fn properties_of_objects() {
         let define = |vm: &mut AnyVmOf| {
             for value in values {
                 let path = file(files.path(), value);
-                let _ = vm.rng_backend(RngRandom::file(&path));
+                let part = vm.rng_backend(RngRandom::file(&path));
+                vm.spare(part);
             }
         };
         ask(qemu, arch, dir.path(), define, |qmp| {

@@ -40,7 +40,8 @@ fn command(qemu: &Qemu, twin: &Twin, dir: &Path, more: &str) -> QemuCommand {
 /// Boots the test guest on the twin's machine, with channels to its agent and `more` behind the kernel command line.
 fn boot(qemu: &Qemu, twin: &Twin, dir: &Path, more: &str) -> Machine {
     // Debian's kernel does not find virtio-mmio devices without ACPI.
-    let guest = if twin.arch == Architecture::X86_64 { minimal_guest_dir() } else { guest_dir() };
+    let has_pci = twin.args.contains("-M q35") || twin.args.contains("-M pc");
+    let guest = if twin.arch == Architecture::X86_64 && !has_pci { minimal_guest_dir() } else { guest_dir() };
     let mut command = command(qemu, twin, dir, more);
     let file = |name: &str| format!("{}/{name}-{}", guest.display(), twin.arch);
     let chardev = |name: &str| format!("socket,id={name},path={}/{name}.sock,server=on,wait=off", dir.display());
@@ -48,7 +49,7 @@ fn boot(qemu: &Qemu, twin: &Twin, dir: &Path, more: &str) -> Machine {
         ["-m", "256M"],
         ["-kernel", &file("vmlinuz")],
         ["-initrd", &file("initramfs")],
-        ["-device", "virtio-serial-device"],
+        ["-device", if has_pci { "virtio-serial-pci" } else { "virtio-serial-device" }],
         ["-chardev", &chardev("event")],
         ["-device", "virtserialport,chardev=event,name=org.dualeai.event"],
         ["-chardev", &chardev("cmd")],
@@ -87,6 +88,11 @@ fn suffers(qemu: &Qemu, twin: &Twin, does: Does, dir: &Path) {
             assert!(is_ready(&machine, dir, LIMIT), "{at}: the guest runs");
             let console = console(&machine);
             assert!(console.contains("init: no root= on the kernel command line"), "{at}: {console}");
+        }
+        Loss::Abort => {
+            let status = machine.wait(Instant::now() + LIMIT).unwrap_or_else(|| panic!("{at}: QEMU runs"));
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(6), "{at}: {status}");
+            return;
         }
         Loss::Boot => {
             assert!(!is_ready(&machine, dir, WATCHED), "{at}: the guest boots after all");
@@ -200,6 +206,7 @@ fn each_rule_has_its_cases_and_no_case_is_without_a_rule() {
         match rule.held {
             Held::Compiler(cases) => named.extend(cases.iter().map(ToString::to_string)),
             Held::RunTime { error, .. } => assert!(!error().is_empty()),
+            Held::Replaced { command, .. } => assert!(!command().is_empty()),
         }
         assert!(!rule.twins.is_empty(), "{}", rule.title);
     }

@@ -18,7 +18,7 @@ fn any(machine: &str, facts: &HostFacts) -> Result<QemuCommand, Box<dyn std::err
         other => return Err(format!("no machine type `{other}`").into()),
     };
     let accelerator = facts.accelerator();
-    let cpu = BestCpu::new(&machine, &accelerator);
+    let cpu = BestCpu::new();
     let mut vm = Vm::new(machine, accelerator, cpu, mib!(128));
     add_disk(&mut vm, "root.qcow2");
     let stdio = vm.chardev(Stdio::new());
@@ -41,7 +41,7 @@ fn best(facts: &HostFacts) -> Result<QemuCommand, BuildErrors> {
 /// A helper for every VM: no `Vm<..., ..., ...>` to write.
 fn add_disk(vm: &mut impl AnyVm, image: &str) {
     let disk = vm.drive(Drive::new(image, Format::Qcow2));
-    vm.add_virtio(VirtioBlk::new(disk));
+    vm.add(VirtioBlk::new(disk));
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,13 +5,28 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::backing::Backing;
-use super::io::{Aio, Burst, Cache, CacheOfAio, Discard, ErrorPolicy, WriteErrorPolicy, ZeroWrites};
-use crate::opts::{Handle as _, Id, Key, OptField, OptType, OptValue, OptWriter, QemuOpts, ValueWriter, handle};
+use super::io::{Aio, Burst, Cache, CacheOfAio, Discard, ErrorPolicy, Limit, WriteErrorPolicy, ZeroWrites};
+use crate::opts::{
+    Handle as _, Id, Key, OptField, OptType, OptValue, OptWriter, PartKind, QemuOpts, Role, Token, Unique, ValueWriter,
+    handle, into_handle,
+};
 use crate::setters::setters;
 
 handle! {
     /// A disk image of a VM, for one block device. [`Vm::drive`](crate::Vm::drive) returns it.
-    BlockNode, "drive"
+    #[must_use = "a drive without a device is not there for the guest: `vm.add(VirtioBlk::new(drive))`"]
+    BlockNode, "drive", PartKind {
+        flag: "-drive",
+        prefix: "drive",
+        what: "the drive",
+        user: "one block device, such as `VirtioBlk::new(drive)`",
+        is_shared: false,
+    }
+}
+
+into_handle! {
+    IntoBlockNode, into_block_node, BlockNode, "expected a `BlockNode`",
+    "add the disk image to the VM first, and give the device what that returns: `let disk = vm.drive(Drive::new(path, format));`, then `VirtioBlk::new(disk)`"
 }
 
 /// A disk image: `-drive if=none`. (QEMU documentation, "Invocation", `-drive`)
@@ -30,7 +45,7 @@ handle! {
 #[qemu(write_only)]
 pub struct Drive<'a> {
     /// The image file.
-    file: ImagePath<'a>,
+    file: DriveFile<'a>,
     /// The image format. Never guessed: a guest could write another format's header into a raw image.
     format: Format,
     /// The interface: always `none`, the device is added by itself.
@@ -51,12 +66,12 @@ pub struct Drive<'a> {
     /// Whether blocks read from the backing file are copied into the image.
     copy_on_read: Option<bool>,
     /// Limit of the throughput, in bytes a second.
-    bps: Option<u64>,
+    bps: Option<Limit>,
     /// Limit of the throughput in a burst, in bytes a second.
     #[qemu(rename = "bps_max")]
     bps_max: Option<Burst>,
     /// Limit of the operations a second.
-    iops: Option<u64>,
+    iops: Option<Limit>,
     /// Limit of the operations a second in a burst.
     #[qemu(rename = "iops_max")]
     iops_max: Option<Burst>,
@@ -64,7 +79,7 @@ pub struct Drive<'a> {
     #[qemu(rename = "file.locking")]
     locking: Option<bool>,
     /// Whether the guest may only read.
-    readonly: Option<bool>,
+    readonly: Option<ReadOnly>,
     /// Which backing file is opened.
     #[qemu(flatten)]
     backing: Backing<'a>,
@@ -74,7 +89,7 @@ impl<'a> Drive<'a> {
     /// The image at `file`, in `format`.
     pub fn new(file: &'a (impl AsRef<Path> + ?Sized), format: Format) -> Self {
         Self {
-            file: ImagePath(file.as_ref()),
+            file: DriveFile { path: ImagePath(file.as_ref()), readonly: false },
             format,
             interface: NoInterface,
             cache: None,
@@ -131,10 +146,10 @@ impl<'a> Drive<'a> {
 }
 
 impl Drive<'_> {
-    /// Limit of the throughput, in bytes a second.
+    /// Limit of the throughput, in bytes a second: at most 10¹⁵; 0 is no limit.
     #[must_use]
     pub fn bps(mut self, bps: u64) -> Self {
-        self.bps = Some(bps);
+        self.bps = Some(Limit(bps));
         self.bps_max = self.bps_max.map(|burst| burst.over(bps));
         self
     }
@@ -142,14 +157,14 @@ impl Drive<'_> {
     /// Limit of the throughput in a burst, in bytes a second. Without [`bps`](Self::bps), or below it, it is an error of the VM.
     #[must_use]
     pub fn bps_max(mut self, bps_max: u64) -> Self {
-        self.bps_max = Some(Burst { max: bps_max, limit: self.bps });
+        self.bps_max = Some(Burst { max: bps_max, limit: self.bps.map(|limit| limit.0) });
         self
     }
 
-    /// Limit of the operations a second.
+    /// Limit of the operations a second: at most 10¹⁵; 0 is no limit.
     #[must_use]
     pub fn iops(mut self, iops: u64) -> Self {
-        self.iops = Some(iops);
+        self.iops = Some(Limit(iops));
         self.iops_max = self.iops_max.map(|burst| burst.over(iops));
         self
     }
@@ -157,7 +172,25 @@ impl Drive<'_> {
     /// Limit of the operations a second in a burst. Without [`iops`](Self::iops), or below it, it is an error of the VM.
     #[must_use]
     pub fn iops_max(mut self, iops_max: u64) -> Self {
-        self.iops_max = Some(Burst { max: iops_max, limit: self.iops });
+        self.iops_max = Some(Burst { max: iops_max, limit: self.iops.map(|limit| limit.0) });
+        self
+    }
+
+    /// Whether the guest may only read.
+    #[must_use]
+    pub fn readonly(mut self, readonly: bool) -> Self {
+        self.file.readonly = readonly;
+        self.readonly = Some(ReadOnly { on: readonly, copies: self.copy_on_read == Some(true) });
+        self
+    }
+
+    /// Whether blocks read from the backing file are copied into the image. Not together with [`readonly`](Self::readonly).
+    #[must_use]
+    pub fn copy_on_read(mut self, copy_on_read: bool) -> Self {
+        self.copy_on_read = Some(copy_on_read);
+        if let Some(readonly) = &mut self.readonly {
+            readonly.copies = copy_on_read;
+        }
         self
     }
 
@@ -191,25 +224,27 @@ setters! { @['a] Drive<'a> {
     werror: WriteErrorPolicy,
     /// What happens on read errors.
     rerror: ErrorPolicy,
-    /// Whether blocks read from the backing file are copied into the image.
-    copy_on_read: bool,
     /// Whether QEMU locks the image file against a second writer.
     locking: bool,
-    /// Whether the guest may only read.
-    readonly: bool,
 } }
 
 handle! {
     /// A read-only disk image that any number of block devices share. [`Vm::shared_image`](crate::Vm::shared_image) returns
     /// it.
-    SharedImage, "node-name", Clone, Copy
+    #[must_use = "a shared image without a device is not there for the guest: `vm.add(VirtioBlk::new(image.node()))`"]
+    SharedImage [Clone, Copy], "node-name", PartKind {
+        flag: "-blockdev",
+        prefix: "drive",
+        what: "the shared image",
+        user: "a block device, such as `VirtioBlk::new(image.node())`",
+        is_shared: true,
+    }
 }
 
 impl SharedImage {
     /// The image for one block device. [`Vm::shared_image`](crate::Vm::shared_image) has an example.
-    #[must_use]
     pub fn node(self) -> BlockNode {
-        BlockNode::issued(self.id(), self.vm())
+        BlockNode::from_issued(self.part(Token::OWN), Token::OWN)
     }
 }
 
@@ -248,7 +283,7 @@ impl<'a> ReadOnlyImage<'a> {
     }
 
     pub(crate) fn blockdev(self, node_name: Id) -> Blockdev<'a> {
-        let file = FileNode { driver: Protocol::File, filename: self.file };
+        let file = FileNode { driver: Protocol::File, filename: ReadOnlyFile(ImagePath(self.file)) };
         Blockdev { driver: self.format, node_name, read_only: true, file, backing: self.backing }
     }
 }
@@ -277,7 +312,7 @@ struct FileNode<'a> {
     /// How the bytes are reached.
     driver: Protocol,
     /// The file.
-    filename: &'a Path,
+    filename: ReadOnlyFile<'a>,
 }
 
 #[derive(QemuOpts, Debug, Clone, Copy)]
@@ -299,6 +334,57 @@ impl OptValue for ImagePath<'_> {
             return value.refuse("a disk image needs a path, and this one is empty");
         }
         value.text(&*file_name(path));
+    }
+}
+
+/// The file of a drive.
+#[derive(Debug, Clone, Copy)]
+struct DriveFile<'a> {
+    path: ImagePath<'a>,
+    readonly: bool,
+}
+
+impl OptValue for DriveFile<'_> {
+    const TYPE: OptType = OptType::Path;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        let role = if self.readonly { Role::ReadOnlyDisk } else { Role::Disk };
+        value.unique(Unique::Path(role), |value| self.path.write_value(value));
+    }
+}
+
+/// The file of a block node that nobody writes. A driver has been named, so a colon needs no protection.
+#[derive(Debug, Clone, Copy)]
+struct ReadOnlyFile<'a>(ImagePath<'a>);
+
+impl OptValue for ReadOnlyFile<'_> {
+    const TYPE: OptType = OptType::Path;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        let path = self.0.0;
+        if path.as_os_str().is_empty() {
+            return self.0.write_value(value);
+        }
+        value.unique(Unique::Path(Role::ReadOnlyDisk), |value| path.write_value(value));
+    }
+}
+
+/// `readonly=`, and whether blocks would be copied into what is not written.
+#[derive(Debug, Clone, Copy)]
+struct ReadOnly {
+    on: bool,
+    copies: bool,
+}
+
+impl OptValue for ReadOnly {
+    const TYPE: OptType = OptType::Bool;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        if self.on && self.copies {
+            return value
+                .refuse("blocks cannot be copied into an image that is not written: leave out `copy_on_read(true)`");
+        }
+        self.on.write_value(value);
     }
 }
 

@@ -1,16 +1,28 @@
 //! Character devices: `-chardev`.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::opts::{OptType, OptValue, QemuOpts, ValueWriter, handle};
+use crate::opts::{OptType, OptValue, PartKind, QemuOpts, Role, Unique, ValueWriter, handle, into_handle};
 use crate::setters::setters;
 
 handle! {
     /// A character device of a VM, for one front end. [`Vm::chardev`](crate::Vm::chardev) returns it.
-    Chardev, "chardev"
+    #[must_use = "a character device that no console, port or monitor has is reached by nobody"]
+    Chardev, "chardev", PartKind {
+        flag: "-chardev",
+        prefix: "chardev",
+        what: "the character device",
+        user: "one console, port or monitor",
+        is_shared: false,
+    }
+}
+
+into_handle! {
+    IntoChardev, into_chardev, Chardev, "expected a `Chardev`",
+    "add the character device to the VM first, and use what that returns: `let stdio = vm.chardev(Stdio::new());`"
 }
 
 /// What can be added with [`Vm::chardev`](crate::Vm::chardev): the back ends of this module, and those of wrapper authors.
@@ -38,6 +50,8 @@ handle! {
 pub trait ChardevBackend: QemuOpts {
     /// Whether it takes the standard input of QEMU, which only one can.
     const TAKES_STDIO: bool = false;
+    /// Whether it both reads and writes, as a monitor needs it.
+    const TALKS_BOTH_WAYS: bool = true;
 }
 
 /// The path of a Unix socket: at most 107 bytes, the limit of Linux, or 103, that of macOS. (`UNIX_PATH_MAX`,
@@ -146,22 +160,40 @@ pub enum SocketPathError {
 #[qemu(implied = "socket", write_only)]
 pub struct Socket<'a> {
     /// The path.
-    path: SocketPath<'a>,
+    path: EndPath<'a>,
     /// Whether QEMU listens, or connects.
     server: Option<bool>,
     /// Whether QEMU waits for the first client before the VM starts.
     wait: Option<bool>,
 }
 
+/// The path of a socket, at whose one end QEMU is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EndPath<'a> {
+    path: SocketPath<'a>,
+    listens: bool,
+}
+
+impl OptValue for EndPath<'_> {
+    const TYPE: OptType = OptType::Path;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        if !self.listens {
+            return self.path.write_value(value);
+        }
+        value.unique(Unique::Path(Role::Listens), |value| self.path.write_value(value));
+    }
+}
+
 impl<'a> Socket<'a> {
     /// QEMU listens, and the VM starts without waiting for a client.
     pub fn listen(path: impl IntoSocketPath<'a>) -> Self {
-        Self { path: path.into_socket_path(), server: Some(true), wait: Some(false) }
+        Self { path: EndPath { path: path.into_socket_path(), listens: true }, server: Some(true), wait: Some(false) }
     }
 
     /// QEMU connects to a socket that somebody else listens on.
     pub fn connect(path: impl IntoSocketPath<'a>) -> Self {
-        Self { path: path.into_socket_path(), server: None, wait: None }
+        Self { path: EndPath { path: path.into_socket_path(), listens: false }, server: None, wait: None }
     }
 }
 
@@ -190,11 +222,11 @@ impl ChardevBackend for Socket<'_> {}
 /// # std::fs::remove_dir_all(&dir)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(QemuOpts, Debug, Clone, Copy)]
+#[derive(QemuOpts, Debug)]
 #[qemu(implied = "socket", write_only)]
-pub struct PassedSocket {
+pub struct PassedSocket<'a> {
     /// The number of the file descriptor.
-    fd: FdName,
+    fd: FdName<'a>,
     /// Whether clients connect.
     server: bool,
     /// Whether QEMU waits for the first client before the VM starts.
@@ -202,25 +234,27 @@ pub struct PassedSocket {
 }
 
 /// A file descriptor by its number, where QEMU reads text: it could also be a name that a monitor command has given.
-#[derive(Debug, Clone, Copy)]
-struct FdName(RawFd);
+#[derive(Debug)]
+struct FdName<'a>(BorrowedFd<'a>);
 
-impl OptValue for FdName {
+impl OptValue for FdName<'_> {
     const TYPE: OptType = OptType::Text;
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.integer(self.0);
+        let number = self.0.as_raw_fd();
+        value.claim(Unique::Fd(number));
+        value.integer(number);
     }
 }
 
-impl PassedSocket {
-    /// The socket that `listener` listens on. It must be open when QEMU is started.
-    pub fn new(listener: &std::os::unix::net::UnixListener) -> Self {
-        Self { fd: FdName(listener.as_raw_fd()), server: true, wait: false }
+impl<'a> PassedSocket<'a> {
+    /// The socket that `listener` listens on. The command holds its number only, so keep the listener until QEMU has been started.
+    pub fn new(listener: &'a std::os::unix::net::UnixListener) -> Self {
+        Self { fd: FdName(listener.as_fd()), server: true, wait: false }
     }
 }
 
-impl ChardevBackend for PassedSocket {}
+impl ChardevBackend for PassedSocket<'_> {}
 
 /// Standard input and output of QEMU: `-chardev stdio`.
 ///
@@ -269,15 +303,34 @@ impl ChardevBackend for Stdio {
 #[qemu(implied = "file", write_only)]
 pub struct LogFile<'a> {
     /// The file.
-    path: &'a Path,
+    path: LogPath<'a>,
     /// Whether output is appended to what the file holds.
     append: Option<bool>,
+}
+
+/// The path of a file that QEMU writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LogPath<'a>(&'a Path);
+
+impl OptValue for LogPath<'_> {
+    const TYPE: OptType = OptType::Path;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        if self.0.as_os_str().is_empty() {
+            return value.refuse("a log file needs a path, and this one is empty");
+        }
+        // Devices such as `/dev/null` take the output of any number.
+        if self.0.starts_with("/dev") {
+            return self.0.write_value(value);
+        }
+        value.unique(Unique::Path(Role::Log), |value| self.0.write_value(value));
+    }
 }
 
 impl<'a> LogFile<'a> {
     /// The file at `path`, emptied first.
     pub fn new(path: &'a (impl AsRef<Path> + ?Sized)) -> Self {
-        Self { path: path.as_ref(), append: None }
+        Self { path: LogPath(path.as_ref()), append: None }
     }
 }
 
@@ -286,7 +339,9 @@ setters! { @['a] LogFile<'a> {
     append: bool,
 } }
 
-impl ChardevBackend for LogFile<'_> {}
+impl ChardevBackend for LogFile<'_> {
+    const TALKS_BOTH_WAYS: bool = false;
+}
 
 /// A character device that takes everything and says nothing: `-chardev null`.
 ///
@@ -297,7 +352,9 @@ impl ChardevBackend for LogFile<'_> {}
 #[qemu(implied = "null")]
 pub struct NullChardev {}
 
-impl ChardevBackend for NullChardev {}
+impl ChardevBackend for NullChardev {
+    const TALKS_BOTH_WAYS: bool = false;
+}
 
 #[cfg(test)]
 mod tests {

@@ -59,6 +59,25 @@ impl OptValue for CacheOfAio {
     }
 }
 
+/// A limit of the throughput. (`THROTTLE_VALUE_MAX`, include/qemu/throttle.h)
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit(pub(super) u64);
+
+impl Limit {
+    const MAX: u64 = 1_000_000_000_000_000;
+}
+
+impl OptValue for Limit {
+    const TYPE: OptType = OptType::Integer;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        match self.0 {
+            0..=Self::MAX => value.integer(self.0),
+            limit => value.refuse(format!("a limit of {limit} is more than QEMU counts to: choose 0 to {}", Self::MAX)),
+        }
+    }
+}
+
 /// A limit for bursts, and the limit that it is for. (`throttle_is_valid`, util/throttle.c)
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Burst {
@@ -77,11 +96,11 @@ impl OptValue for Burst {
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
         match self.limit {
-            None => value.refuse("a limit for bursts needs the limit itself: set both"),
+            None | Some(0) => value.refuse("a limit for bursts needs the limit itself: set both"),
             Some(limit) if self.max < limit => {
                 value.refuse(format!("a burst of {} is below the limit of {limit}: raise it", self.max));
             }
-            Some(_) => value.integer(self.max),
+            Some(_) => Limit(self.max).write_value(value),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | the same, shared | [`Vm::mux_chardev`](crate::Vm::mux_chardev) | four [`Chardev`]s | up to four consoles, ports and monitors |
 //! | [`Netdev`] | [`Vm::netdev`](crate::Vm::netdev) | [`NetBackend`] | one network device |
 //! | I/O thread | [`Vm::iothread`](crate::Vm::iothread) | [`IoThread`] | any number of block devices |
+//! | one of your own: [`Backend`] | [`Vm::backend`](crate::Vm::backend) | one of these, or a [`Part`] | what you say |
 //! | [`RngRandom`] | [`Vm::rng_backend`](crate::Vm::rng_backend) | [`RngBackend`] | one random number device |
 
 mod backing;
@@ -17,16 +18,22 @@ mod io;
 mod memory;
 mod net;
 mod object;
+mod own;
 
 pub(crate) use block::Blockdev;
-pub use block::{BlockNode, Drive, Format, ReadOnlyImage, SharedImage};
+pub use block::{BlockNode, Drive, Format, IntoBlockNode, ReadOnlyImage, SharedImage};
 pub use chardev::{
-    Chardev, ChardevBackend, IntoSocketPath, LogFile, NullChardev, PassedSocket, Socket, SocketPath, SocketPathError,
-    Stdio,
+    Chardev, ChardevBackend, IntoChardev, IntoSocketPath, LogFile, NullChardev, PassedSocket, Socket, SocketPath,
+    SocketPathError, Stdio,
 };
 pub use io::{Aio, Cache, DirectCache, Discard, ErrorPolicy, WriteErrorPolicy, ZeroWrites};
 pub(crate) use memory::MemoryFile;
+#[cfg(feature = "host")]
+pub use memory::TemplateError;
 pub use memory::TemplateMemory;
-pub use net::{NetBackend, Netdev, Reconnect, SocketAddress, StreamNetdev, UserNetdev};
+#[cfg(feature = "host")]
+pub(crate) use memory::check_template;
+pub use net::{IntoNetBackend, IntoNetdev, NetBackend, Netdev, Reconnect, SocketAddress, StreamNetdev, UserNetdev};
 pub(crate) use object::IoThreadObject;
-pub use object::{IoThread, RngBackend, RngRandom};
+pub use object::{IntoRngBackend, IoThread, RngBackend, RngRandom};
+pub use own::{Backend, BackendKind, Part};

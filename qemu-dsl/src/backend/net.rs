@@ -1,13 +1,25 @@
 //! Network back ends: `-netdev`.
 
 use super::{IntoSocketPath, SocketPath};
-use crate::Since;
-use crate::opts::{QemuOpts, handle};
+use crate::opts::{PartKind, QemuOpts, handle, into_handle};
 use crate::setters::setters;
+use crate::{Between, Since};
 
 handle! {
     /// A network back end of a VM, for one network device. [`Vm::netdev`](crate::Vm::netdev) returns it.
-    NetBackend, "netdev"
+    #[must_use = "a network back end without a device is not there for the guest: `vm.add(VirtioNet::new(net))`"]
+    NetBackend, "netdev", PartKind {
+        flag: "-netdev",
+        prefix: "netdev",
+        what: "the network back end",
+        user: "one network device, such as `VirtioNet::new(net)`",
+        is_shared: false,
+    }
+}
+
+into_handle! {
+    IntoNetBackend, into_net_backend, NetBackend, "expected a `NetBackend`",
+    "add the network back end to the VM first, and give the device what that returns: `let net = vm.netdev(UserNetdev::new());`, then `VirtioNet::new(net)`"
 }
 
 /// A network back end: `-netdev`. (QEMU documentation, "Invocation", `-netdev`)
@@ -106,7 +118,7 @@ impl Reconnect {
     }
 
     /// After so many seconds: `reconnect`, QEMU 8.0 to 10.1. From 9.2 on there is [`Reconnect::milliseconds`].
-    pub const fn seconds(seconds: u32, _proof: Since<8, 0>) -> Self {
+    pub const fn seconds(seconds: u32, _proof: Between<8, 0, 10, 1>) -> Self {
         Self(ReconnectOption { reconnect: Some(seconds), reconnect_ms: None })
     }
 }
@@ -130,6 +142,30 @@ setters! { UserNetdev {
     /// Whether the guest is cut off from the host and the network.
     restrict: bool,
 } }
+
+/// What can be given where a [`Netdev`] is wanted: one of its kinds. The trait is there for its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no network back end of the library",
+    label = "not a network back end",
+    note = "`UserNetdev` and `StreamNetdev` are",
+    note = "for one of your own, implement `Backend` with `type Handle = NetBackend`, and add it with `vm.backend(...)`"
+)]
+pub trait IntoNetdev<'a> {
+    #[doc(hidden)]
+    fn into_netdev(self) -> Netdev<'a>;
+}
+
+macro_rules! into_netdev {
+    ($($ty:ty)*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<'a> IntoNetdev<'a> for $ty {
+            fn into_netdev(self) -> Netdev<'a> {
+                self.into()
+            }
+        }
+    )*};
+}
+into_netdev!(Netdev<'a> StreamNetdev<'a> UserNetdev);
 
 impl<'a> From<StreamNetdev<'a>> for Netdev<'a> {
     fn from(netdev: StreamNetdev<'a>) -> Self {

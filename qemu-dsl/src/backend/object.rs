@@ -2,16 +2,35 @@
 
 use std::path::Path;
 
-use crate::opts::{QemuOpts, handle};
+use crate::opts::{OptType, OptValue, PartKind, QemuOpts, ValueWriter, handle, into_handle};
 
 handle! {
     /// An I/O thread of a VM, for any number of block devices. [`Vm::iothread`](crate::Vm::iothread) returns it.
-    IoThread, "iothread", Clone, Copy
+    #[must_use = "an I/O thread does nothing until a device has it: `VirtioBlk::new(drive).iothread(iothread)`"]
+    IoThread [Clone, Copy], "iothread", PartKind {
+        flag: "-object",
+        prefix: "iothread",
+        what: "the I/O thread",
+        user: "a block device: `VirtioBlk::new(drive).iothread(iothread)`",
+        is_shared: true,
+    }
 }
 
 handle! {
     /// A source of random numbers of a VM, for one device. [`Vm::rng_backend`](crate::Vm::rng_backend) returns it.
-    RngBackend, "rng"
+    #[must_use = "a source of random numbers does nothing until a device has it: `vm.add(VirtioRng::new(rng))`"]
+    RngBackend, "rng", PartKind {
+        flag: "-object",
+        prefix: "rng",
+        what: "the source of random numbers",
+        user: "one random number device, such as `VirtioRng::new(rng)`",
+        is_shared: false,
+    }
+}
+
+into_handle! {
+    IntoRngBackend, into_rng_backend, RngBackend, "expected an `RngBackend`",
+    "add the source to the VM first, and give the device what that returns: `let random = vm.rng_backend(RngRandom::urandom());`, then `VirtioRng::new(random)`"
 }
 
 /// `-object iothread`. It has no options that anybody needs; [`Vm::iothread`](crate::Vm::iothread) adds it.
@@ -31,17 +50,32 @@ pub(crate) struct IoThreadObject {}
 #[qemu(implied = "rng-random", write_only)]
 pub struct RngRandom<'a> {
     /// The file.
-    filename: &'a Path,
+    filename: Source<'a>,
+}
+
+/// Where random bytes come from.
+#[derive(Debug, Clone, Copy)]
+struct Source<'a>(&'a Path);
+
+impl OptValue for Source<'_> {
+    const TYPE: OptType = OptType::Path;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        if self.0.as_os_str().is_empty() {
+            return value.refuse("a source of random numbers needs a path, and this one is empty");
+        }
+        self.0.write_value(value);
+    }
 }
 
 impl<'a> RngRandom<'a> {
     /// The kernel's `/dev/urandom`.
     pub fn urandom() -> Self {
-        Self { filename: Path::new("/dev/urandom") }
+        Self { filename: Source(Path::new("/dev/urandom")) }
     }
 
     /// Another file or device that gives random bytes.
     pub fn file(filename: &'a (impl AsRef<Path> + ?Sized)) -> Self {
-        Self { filename: filename.as_ref() }
+        Self { filename: Source(filename.as_ref()) }
     }
 }

@@ -1,6 +1,6 @@
 use super::{DiskSerial, IntoDiskSerial};
-use crate::backend::{BlockNode, IoThread};
-use crate::opts::{OptType, OptValue, QemuOpts, ValueWriter};
+use crate::backend::{BlockNode, IntoBlockNode, IoThread};
+use crate::opts::{OptType, OptValue, QemuOpts, Unique, ValueWriter};
 use crate::setters::setters;
 
 /// A virtio block device: `virtio-blk`. Linux calls the first one `/dev/vda`.
@@ -27,7 +27,7 @@ pub struct VirtioBlk {
     /// The serial number that the guest sees, at most 20 bytes.
     serial: Option<DiskSerial>,
     /// The place in the firmware's boot order, from 0.
-    bootindex: Option<u32>,
+    bootindex: Option<BootIndex>,
 }
 
 /// How many queues there are. QEMU refuses 0, and aborts over 1025. (`VIRTIO_QUEUE_MAX`, include/hw/virtio/virtio.h)
@@ -37,6 +37,28 @@ struct NumQueues(u16);
 /// How many requests a queue holds. (`virtio_blk_device_realize`, hw/block/virtio-blk.c)
 #[derive(Debug, Clone, Copy)]
 struct QueueSize(u16);
+
+/// A place in the boot order. (`device_add_bootindex_property`, system/bootdevice.c: an `int32`)
+#[derive(Debug, Clone, Copy)]
+struct BootIndex(u32);
+
+impl From<u32> for BootIndex {
+    fn from(index: u32) -> Self {
+        Self(index)
+    }
+}
+
+impl OptValue for BootIndex {
+    const TYPE: OptType = OptType::Integer;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        if self.0 > i32::MAX.unsigned_abs() {
+            return value.refuse(format!("there is no place {} in the boot order: choose 0 to {}", self.0, i32::MAX));
+        }
+        value.claim(Unique::BootIndex(self.0));
+        value.integer(self.0);
+    }
+}
 
 impl From<u16> for NumQueues {
     fn from(number: u16) -> Self {
@@ -74,7 +96,8 @@ impl OptValue for QueueSize {
 
 impl VirtioBlk {
     /// A block device on `drive`.
-    pub const fn new(drive: BlockNode) -> Self {
+    pub fn new(drive: impl IntoBlockNode) -> Self {
+        let drive = drive.into_block_node();
         Self { drive, iothread: None, num_queues: None, queue_size: None, serial: None, bootindex: None }
     }
 }
@@ -95,18 +118,18 @@ setters! { VirtioBlk {
     num_queues: u16,
     /// Requests in a queue: a power of two, 4 to 1024. Any other number is an error of the VM.
     queue_size: u16,
-    /// The place in the firmware's boot order, from 0.
+    /// The place in the firmware's boot order, from 0 to `i32::MAX`; no two devices have the same.
     bootindex: u32,
 } }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::opts::{Handle as _, OptError, VmTag, to_text};
+    use crate::opts::{Handle as _, Issued, OptError, Token, to_text};
 
     #[test]
     fn queues_have_limits() {
-        let block = || VirtioBlk::new(BlockNode::issued(crate::id!("d"), VmTag::next()));
+        let block = || VirtioBlk::new(BlockNode::from_issued(Issued::for_test(crate::id!("d")), Token::OWN));
         for (device, bad) in [
             (block().num_queues(0), "num-queues"),
             (block().num_queues(1025), "num-queues"),

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::opts::{OptType, OptValue, Unique, ValueWriter};
+use crate::opts::{OptType, OptValue, OptWriter, Unique, ValueWriter};
 
 /// The MAC address of a network device: six bytes, not all zero, and not the address of a group. (IEEE 802, clause 8)
 ///
@@ -89,6 +89,10 @@ impl OptValue for MacAddress {
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
         value.unique(Unique::Mac, |value| value.display(self));
     }
+
+    fn write_absent(writer: &mut OptWriter<'_>) {
+        writer.claim(Unique::AutomaticMac);
+    }
 }
 
 /// What can be given where a [`MacAddress`] is wanted: a `MacAddress`. The trait is there for its message; it has no example.
@@ -115,7 +119,7 @@ impl IntoMacAddress for MacAddress {
 pub enum MacAddressError {
     /// Text of another form.
     #[error(
-        "a MAC address is six pairs of hexadecimal digits with colons between them, and byte {offset} is not: write it as 52:54:00:12:34:56"
+        "a MAC address is six pairs of hexadecimal digits with colons between them, and byte {offset} is not: write it as 52:54:00:00:00:01"
     )]
     Format {
         /// Where it is.
@@ -131,7 +135,7 @@ pub enum MacAddressError {
     },
     /// Zeros.
     #[error(
-        "a MAC address of zeros means none, and QEMU would take another one: choose one, such as 52:54:00:12:34:56"
+        "a MAC address of zeros means none, and QEMU would take another one: choose one, such as 52:54:00:00:00:01"
     )]
     Zero,
 }

@@ -36,24 +36,8 @@ pub use mac::{IntoMacAddress, MacAddress, MacAddressError};
 pub use net::VirtioNet;
 pub use pci::{Nvme, PcieRootPort};
 pub use rng::VirtioRng;
-pub(crate) use serial::VirtConsole;
+pub(crate) use serial::{CONTROLLER, Controller, FIRST_CONTROLLER, PORT, VirtConsole};
 pub use serial::{ConsolePort, SerialPort, VirtSerialPort, VirtioSerial};
 pub use transport::{OnMmio, OnPci};
 
-use crate::bus::Bus;
-use crate::opts::QemuOpts;
-
-/// A device: a type with `#[derive(QemuOpts)]` and `#[qemu(device = "...")]`. [The module](self) has an example.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a device",
-    label = "not a device",
-    note = "give the struct `#[derive(QemuOpts)]` and `#[qemu(device = \"name\", bus = Pci)]`, or `#[qemu(device = \"virtio-name\", virtio)]`"
-)]
-pub trait Device: QemuOpts {
-    /// The bus it plugs into.
-    type Bus: Bus;
-    /// QEMU's name of it; without the transport's suffix for virtio devices.
-    const NAME: &'static str;
-    /// Whether a VM has at most one.
-    const SINGLE: bool = false;
-}
+pub use crate::bus::Device;

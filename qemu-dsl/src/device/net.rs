@@ -1,5 +1,5 @@
 use super::{IntoMacAddress, MacAddress};
-use crate::backend::NetBackend;
+use crate::backend::{IntoNetBackend, NetBackend};
 use crate::opts::QemuOpts;
 use crate::setters::setters;
 
@@ -44,9 +44,9 @@ pub struct VirtioNet {
 
 impl VirtioNet {
     /// A network device on `netdev`.
-    pub const fn new(netdev: NetBackend) -> Self {
+    pub fn new(netdev: impl IntoNetBackend) -> Self {
         Self {
-            netdev,
+            netdev: netdev.into_net_backend(),
             mac: None,
             mq: None,
             csum: None,

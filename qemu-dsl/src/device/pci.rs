@@ -1,10 +1,9 @@
 //! Devices that are PCI devices and nothing else.
 
 use super::{DiskSerial, IntoDiskSerial};
-use crate::backend::BlockNode;
-use crate::bus::Pci;
-use crate::opts::QemuOpts;
-use crate::setters::setters;
+use crate::backend::{BlockNode, IntoBlockNode};
+use crate::bus::{Pci, ProvidesBus};
+use crate::opts::{OptType, OptValue, QemuOpts, Unique, ValueWriter};
 
 /// An `NVMe` controller with one namespace: `nvme`. Linux calls the first one `/dev/nvme0n1`.
 ///
@@ -27,8 +26,8 @@ pub struct Nvme {
 
 impl Nvme {
     /// A controller for `drive`.
-    pub fn new(drive: BlockNode, serial: impl IntoDiskSerial) -> Self {
-        Self { drive, serial: serial.into_disk_serial() }
+    pub fn new(drive: impl IntoBlockNode, serial: impl IntoDiskSerial) -> Self {
+        Self { drive: drive.into_block_node(), serial: serial.into_disk_serial() }
     }
 }
 
@@ -39,22 +38,47 @@ impl Nvme {
 /// assert_eq!(qemu_dsl::opts::to_text(&PcieRootPort::new(1).slot(2)).unwrap(), b"pcie-root-port,chassis=1,slot=2");
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(device = "pcie-root-port", bus = Pci)]
+#[qemu(device = "pcie-root-port", bus = Pci, write_only)]
 pub struct PcieRootPort {
     /// The chassis; each port of a machine has its own pair of chassis and slot.
-    chassis: u8,
+    chassis: Chassis,
     /// The slot in the chassis.
     slot: Option<u16>,
+}
+
+impl ProvidesBus for PcieRootPort {
+    type Provides = Pci;
+    // The bus of a bridge has the bridge's own name. (`pci_bridge_initfn`, hw/pci/pci_bridge.c)
+    const SUFFIX: &'static str = "";
+}
+
+/// A chassis, and the slot in it, 0 where none is named. (`pcie_chassis_add_slot`, `hw/pci/pcie_port.c`)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Chassis {
+    chassis: u8,
+    slot: u16,
+}
+
+impl OptValue for Chassis {
+    const TYPE: OptType = OptType::Integer;
+
+    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
+        value.claim(Unique::Chassis(self.chassis, self.slot));
+        value.integer(self.chassis);
+    }
 }
 
 impl PcieRootPort {
     /// A port in `chassis`.
     pub const fn new(chassis: u8) -> Self {
-        Self { chassis, slot: None }
+        Self { chassis: Chassis { chassis, slot: 0 }, slot: None }
+    }
+
+    /// The slot in the chassis: without it 0.
+    #[must_use]
+    pub const fn slot(mut self, slot: u16) -> Self {
+        self.chassis.slot = slot;
+        self.slot = Some(slot);
+        self
     }
 }
-
-setters! { PcieRootPort {
-    /// The slot in the chassis.
-    slot: u16,
-} }

@@ -1,4 +1,4 @@
-use crate::backend::RngBackend;
+use crate::backend::{IntoRngBackend, RngBackend};
 use crate::opts::QemuOpts;
 
 /// A virtio random number generator: `virtio-rng`.
@@ -19,7 +19,7 @@ pub struct VirtioRng {
 
 impl VirtioRng {
     /// A generator that takes its numbers from `rng`.
-    pub const fn new(rng: RngBackend) -> Self {
-        Self { rng }
+    pub fn new(rng: impl IntoRngBackend) -> Self {
+        Self { rng: rng.into_rng_backend() }
     }
 }

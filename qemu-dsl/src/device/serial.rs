@@ -1,13 +1,15 @@
 //! virtio-serial: a controller with numbered ports, for a console and for channels to a guest agent.
 
-use crate::backend::Chardev;
+use crate::backend::{Chardev, IntoChardev};
 use crate::bus::OfHandle;
-use crate::opts::{Id, OptError, OptType, OptValue, OptWriter, QemuOpts, Schema, Unique, ValueWriter, VmTag};
+use crate::opts::{
+    Id, Issued, OptError, OptType, OptValue, OptWriter, PartKind, QemuOpts, Schema, Unique, ValueWriter,
+};
 
 /// A virtio-serial controller: `virtio-serial`. [`Vm::virtio_serial`](crate::Vm::virtio_serial) adds it and returns its
 /// ports; there is an example.
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(device = "virtio-serial", virtio, rename_all = "snake_case")]
+#[qemu(device = "virtio-serial", virtio, rename_all = "snake_case", write_only)]
 pub struct VirtioSerial {
     /// How many ports there are, the console's port 0 included: 1 to 511.
     max_ports: u32,
@@ -27,33 +29,70 @@ impl VirtioSerial {
     }
 }
 
+/// A controller among the parts of a VM. Its flag is that of devices: its id is one of theirs.
+pub(crate) const CONTROLLER: &PartKind = &PartKind {
+    flag: "-device",
+    prefix: "virtio-serial",
+    what: "the virtio-serial controller",
+    user: "a console or a `VirtSerialPort`: one of its ports",
+    is_shared: true,
+};
+
+/// The same without an id: the first one needs none.
+pub(crate) const FIRST_CONTROLLER: &PartKind = &PartKind { flag: "", ..*CONTROLLER };
+
+/// A port among the parts of a VM. It has no flag, and no id.
+pub(crate) const PORT: &PartKind = &PartKind {
+    flag: "",
+    prefix: "port",
+    what: "the virtio-serial port",
+    user: "one `VirtSerialPort`",
+    is_shared: false,
+};
+
+/// A virtio-serial controller of a VM.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Controller {
+    /// Its number among those of the VM.
+    pub(crate) number: u32,
+    /// Its id. The first one has none of itself.
+    pub(crate) id: Option<Id>,
+    pub(crate) part: Issued,
+}
+
 /// Where a port is: its number, and its controller where there is more than one.
 #[derive(Debug)]
 struct Place {
     nr: u32,
-    controller: u32,
-    vm: VmTag,
+    controller: Controller,
+    part: Issued,
 }
 
-/// The port of a virtio-serial controller that is for a console: port 0.
+/// The port of a virtio-serial controller that is for a console: port 0. A VM whose console is elsewhere leaves it.
 /// [`Vm::virtio_serial`](crate::Vm::virtio_serial) returns it.
 #[derive(Debug)]
 pub struct ConsolePort(Place);
 
 /// A port of a virtio-serial controller for a channel: any but port 0.
 /// [`Vm::virtio_serial`](crate::Vm::virtio_serial) returns it.
+#[must_use = "a port that no device has is not there for the guest: `vm.add(VirtSerialPort::new(port, chardev))`"]
 #[derive(Debug)]
 pub struct SerialPort(Place);
 
 impl ConsolePort {
-    pub(crate) const fn new(controller: u32, vm: VmTag) -> Self {
-        Self(Place { nr: 0, controller, vm })
+    pub(crate) const fn new(controller: Controller, part: Issued) -> Self {
+        Self(Place { nr: 0, controller, part })
     }
 }
 
 impl SerialPort {
-    pub(crate) const fn new(nr: u32, controller: u32, vm: VmTag) -> Self {
-        Self(Place { nr, controller, vm })
+    pub(crate) const fn new(nr: u32, controller: Controller, part: Issued) -> Self {
+        Self(Place { nr, controller, part })
+    }
+
+    /// The port, and its controller: for what is kept for later.
+    pub(crate) const fn parts(&self) -> [Issued; 2] {
+        [self.0.part, self.0.controller.part]
     }
 
     /// The number of the port: 1 and up.
@@ -64,15 +103,15 @@ impl SerialPort {
 
 /// The bus that a controller provides: its id and `.0`; the first one's has QEMU's name, for a controller without an id.
 /// (`qbus_init_internal`, hw/core/bus.c)
-struct BusOf(u32);
+struct BusOf(Option<Id>);
 
 impl OptValue for BusOf {
     const TYPE: OptType = OptType::Reference("bus");
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
         match self.0 {
-            0 => value.text("virtio-serial-bus.0"),
-            number => value.display(&format_args!("{}.0", VirtioSerial::id(number))),
+            None => value.text("virtio-serial-bus.0"),
+            Some(id) => value.display(&format_args!("{id}.0")),
         }
     }
 }
@@ -88,12 +127,12 @@ impl QemuOpts for Place {
     const SCHEMA: &'static Schema = PlaceOptions::SCHEMA;
 
     fn write_opts(&self, writer: &mut OptWriter<'_>) {
-        if writer.context().vm.is_some_and(|vm| vm != self.vm) {
+        if !writer.uses(&self.part) || !writer.uses(&self.controller.part) {
             let id = format!("port {}", self.nr);
             return writer.fail(OptError::ForeignHandle { option: "nr".to_owned(), id });
         }
         // Of several buses, QEMU would take any that it finds first.
-        let bus = (writer.context().controllers > 1).then_some(BusOf(self.controller));
+        let bus = (writer.context().controllers > 1).then_some(BusOf(self.controller.id));
         PlaceOptions { bus, nr: self.nr }.write_opts(writer);
     }
 }
@@ -138,14 +177,14 @@ pub struct VirtSerialPort<'a> {
 
 impl<'a> VirtSerialPort<'a> {
     /// A channel on `port`, with `chardev` on the host's side.
-    pub const fn new(port: SerialPort, chardev: Chardev) -> Self {
-        Self { chardev, name: None, place: port.0 }
+    pub fn new(port: SerialPort, chardev: impl IntoChardev) -> Self {
+        Self { chardev: chardev.into_chardev(), name: None, place: port.0 }
     }
 
     /// The name in the guest.
     #[must_use]
     pub const fn name(mut self, name: &'a str) -> Self {
-        self.name = Some(PortName { name, controller: self.place.controller });
+        self.name = Some(PortName { name, controller: self.place.controller.number });
         self
     }
 }

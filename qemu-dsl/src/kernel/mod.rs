@@ -17,7 +17,7 @@ pub use identify::{KernelArch, KernelImage, KernelKind};
 /// The kernel that the VM boots directly, without a boot loader.
 ///
 /// The builder puts `console=` before the command line, for the console that the VM has; a command line that sets it again
-/// is an error. QEMU takes all three texts as they are: no escaping is needed, and any byte but NUL is fine.
+/// is an error, unless it is [`own_console`](Self::own_console). QEMU takes all three texts as they are: no escaping is needed, and any byte but NUL is fine.
 ///
 /// ```
 /// use qemu_dsl::prelude::*;
@@ -33,12 +33,14 @@ pub struct Kernel<'a> {
     pub(crate) image: &'a Path,
     pub(crate) initrd: Option<&'a Path>,
     pub(crate) cmdline: Option<&'a OsStr>,
+    /// Whether the builder writes `console=`.
+    pub(crate) is_linux: bool,
 }
 
 impl<'a> Kernel<'a> {
     /// The kernel image at `image`: a bzImage or PVH vmlinux on `x86_64`, an Image on aarch64.
     pub fn new(image: &'a (impl AsRef<Path> + ?Sized)) -> Self {
-        Self { image: image.as_ref(), initrd: None, cmdline: None }
+        Self { image: image.as_ref(), initrd: None, cmdline: None, is_linux: true }
     }
 
     /// The initial RAM disk.
@@ -48,7 +50,25 @@ impl<'a> Kernel<'a> {
         self
     }
 
-    /// The kernel command line, without `console=`.
+    /// Leaves the command line as it is: no `console=` is put before it, and it may hold any. For kernels that are not Linux, and for
+    /// consoles with settings of their own, such as `console=ttyS0,115200`.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(128));
+    /// vm.kernel(Kernel::new("vmlinuz").cmdline("console=tty0 console=ttyS0,115200").own_console());
+    /// let console = vm.chardev(Stdio::new());
+    /// let command = vm.isa_serial_console(console).build()?;
+    /// assert!(command.to_string().ends_with("-append 'console=tty0 console=ttyS0,115200'"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn own_console(mut self) -> Self {
+        self.is_linux = false;
+        self
+    }
+
+    /// The kernel command line, without `console=` where the VM has a console.
     #[must_use]
     pub fn cmdline(mut self, cmdline: &'a (impl AsRef<OsStr> + ?Sized)) -> Self {
         self.cmdline = Some(cmdline.as_ref());

@@ -19,6 +19,9 @@ pub enum LaunchError {
         /// Why not.
         source: io::Error,
     },
+    /// The guest's memory cannot start as the file that it should.
+    #[error(transparent)]
+    Template(#[from] crate::backend::TemplateError),
     /// The console's log cannot be written.
     #[error("the console log `{path}` cannot be written: {source}")]
     ConsoleLog {

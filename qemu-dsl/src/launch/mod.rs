@@ -215,6 +215,7 @@ impl<'a> Launch<'a> {
     /// shows a little later: in [`Machine::qmp`].
     pub fn start(self) -> Result<Machine, LaunchError> {
         limits::check()?;
+        crate::backend::check_template(self.command)?;
         let log = match self.log {
             None => None,
             Some(Log::File(file)) => Some(file),

@@ -28,8 +28,10 @@
 
 mod decimal;
 mod error;
+mod extra;
 mod handle;
 mod id;
+mod noted;
 mod read;
 mod schema;
 mod size;
@@ -38,15 +40,17 @@ mod writer;
 
 pub(crate) use decimal::Decimal;
 pub use error::{OptError, ReadError, ValueError};
-pub(crate) use handle::{Handle, VmTag, handle};
+pub use extra::{Extra, WithExtra};
+pub use handle::Handle;
+pub(crate) use handle::{Issued, Part, PartKind, Token, Trait, VmTag, handle, into_handle};
 pub use id::{Id, IdError, IntoId};
+pub(crate) use noted::{Claim, Noted, Role, Unique, Use};
 pub use qemu_dsl_macros::QemuOpts;
 pub use read::{OptRead, OptReadField, OptReader, ReadOpts};
 pub use schema::{FieldKind, FieldSchema, Head, OptType, Schema, VariantSchema};
 pub use size::Size;
 pub use value::{OptField, OptValue};
 pub use writer::{Context, Key, OptWriter, Transport, ValueWriter};
-pub(crate) use writer::{Noted, Unique};
 
 /// Something that QEMU takes as `head,key=value,...`: a device, a back end, a machine type.
 ///

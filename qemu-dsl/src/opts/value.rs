@@ -38,6 +38,11 @@ pub trait OptValue {
 
     /// Writes the value.
     fn write_value(&self, value: &mut ValueWriter<'_, '_>);
+
+    /// Called where there is none, for what QEMU then chooses itself.
+    #[doc(hidden)]
+    #[inline]
+    fn write_absent(_writer: &mut OptWriter<'_>) {}
 }
 
 /// A type that can be a field of a struct with `#[derive(QemuOpts)]`: an [`OptValue`], or an [`Option`] of one.
@@ -78,8 +83,9 @@ impl<T: OptValue> OptField for Option<T> {
 
     #[inline]
     fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
-        if let Some(value) = self {
-            value.write_field(key, writer);
+        match self {
+            Some(value) => value.write_field(key, writer),
+            None => T::write_absent(writer),
         }
     }
 }

@@ -1,8 +1,6 @@
-use std::ops::Range;
-
 use memchr::memchr2_iter;
 
-use super::{Id, OptError, OptField, QemuOpts, VmTag};
+use super::{Claim, Id, Issued, Noted, OptError, OptField, QemuOpts, Unique, Use, VmTag};
 use crate::QemuVersion;
 
 /// How virtio devices are attached to a machine.
@@ -141,29 +139,44 @@ pub struct OptWriter<'a> {
     id: Option<&'a Id>,
     prefixes: [&'static str; MAX_DEPTH],
     depth: usize,
-    unique: Option<Noted>,
+    /// What the builder notes; nothing where there is none.
+    noted: Option<&'a mut Noted>,
+    /// How many claims there were before this argument.
+    claims: usize,
     error: Option<Box<OptError>>,
 }
-
-/// A kind of values that must differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unique {
-    /// The name of a port, on the virtio-serial controller with this number.
-    PortName(u32),
-    /// The serial number of a disk.
-    DiskSerial,
-    /// The MAC address of a network device.
-    Mac,
-}
-
-/// A value that must differ from the others of its kind: where in the buffer it is.
-pub(crate) type Noted = (Unique, Range<usize>);
 
 impl<'a> OptWriter<'a> {
     /// A writer at the end of `out`. The id, if there is one, is written right behind the head.
     pub(crate) fn new(out: &'a mut Vec<u8>, context: Context, id: Option<&'a Id>) -> Self {
         let start = out.len();
-        Self { out, start, context, id, prefixes: [""; MAX_DEPTH], depth: 0, unique: None, error: None }
+        Self { out, start, context, id, prefixes: [""; MAX_DEPTH], depth: 0, noted: None, claims: 0, error: None }
+    }
+
+    /// The same, and notes what is used and what must differ.
+    pub(crate) fn noting(mut self, noted: &'a mut Noted) -> Self {
+        self.claims = noted.claims.len();
+        self.noted = Some(noted);
+        self
+    }
+
+    /// Notes a value that must differ from others, and that the kind itself says.
+    pub(crate) fn claim(&mut self, kind: Unique) {
+        if let Some(noted) = &mut self.noted {
+            noted.claims.push(Claim { kind, text: 0..0, escaped: true });
+        }
+    }
+
+    /// Notes the use of a part, if it is of this VM.
+    pub(crate) fn uses(&mut self, part: &Issued) -> bool {
+        if self.context.vm.is_some_and(|own| own != part.vm) {
+            return false;
+        }
+        let mmio = self.context.transport == Transport::Mmio;
+        if let Some(noted) = &mut self.noted {
+            noted.uses.push(Use { part: part.part, argument: noted.argument, mmio });
+        }
+        true
     }
 
     /// What the text is written for.
@@ -236,12 +249,16 @@ impl<'a> OptWriter<'a> {
     }
 
     /// Ends the argument: writes an id that had no head to stand behind, and reports the first error.
-    pub(crate) fn finish(&mut self) -> Result<Option<Noted>, OptError> {
+    pub(crate) fn finish(&mut self) -> Result<(), OptError> {
         self.id();
         match self.error.take() {
-            None => Ok(self.unique.take()),
+            None => Ok(()),
             Some(error) => {
                 self.out.truncate(self.start);
+                // Their text is gone. What was used counts as used: an error is enough for a device.
+                if let Some(noted) = &mut self.noted {
+                    noted.claims.truncate(self.claims);
+                }
                 Err(*error)
             }
         }
@@ -366,7 +383,15 @@ impl ValueWriter<'_, '_> {
     pub(crate) fn unique(&mut self, kind: Unique, write: impl FnOnce(&mut Self)) {
         let start = self.writer.out.len();
         write(self);
-        self.writer.unique = Some((kind, start..self.writer.out.len()));
+        let text = start..self.writer.out.len();
+        if let Some(noted) = &mut self.writer.noted {
+            noted.claims.push(Claim { kind, text, escaped: true });
+        }
+    }
+
+    /// Notes a value that must differ from others, and that the kind itself says.
+    pub(crate) fn claim(&mut self, kind: Unique) {
+        self.writer.claim(kind);
     }
 
     /// Refuses the value: the argument will not be written, and the error names the option and this reason.
@@ -375,12 +400,12 @@ impl ValueWriter<'_, '_> {
     }
 
     /// Writes the id of a handle, if the handle is of this VM.
-    pub(crate) fn handle(&mut self, id: &Id, vm: VmTag) {
-        if self.writer.context.vm.is_some_and(|own| own != vm) {
-            let id = id.to_string();
+    pub(crate) fn handle(&mut self, part: &Issued) {
+        if !self.writer.uses(part) {
+            let id = part.id.to_string();
             return self.writer.fail(OptError::ForeignHandle { option: self.key.to_owned(), id });
         }
-        self.writer.out.extend_from_slice(id.as_bytes());
+        self.writer.out.extend_from_slice(part.id.as_bytes());
     }
 }
 

@@ -331,7 +331,7 @@ impl<'a> Planning<'a> {
             // the two proofs are of different versions: their types say so
             if let Some(proof) = version.since() {
                 netdev = netdev.reconnect(Reconnect::milliseconds(250, proof));
-            } else if let Some(proof) = version.since() {
+            } else if let Some(proof) = version.between() {
                 netdev = netdev.reconnect(Reconnect::seconds(1, proof));
             }
         }

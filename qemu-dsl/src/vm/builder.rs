@@ -8,21 +8,25 @@ use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
+use super::console::{
+    AnyConsole, Console, ConsoleVacant, MayHaveConsole, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole,
+};
 use super::error::BuildError;
 use super::globals::{Monitor, MonitorMode, Mux, Name};
-use super::inner::{Board, Inner, Kind};
-use super::{BuildErrors, Explained, IntoMemory, Reason, Smp, Target};
-use crate::accel::Accelerator;
+use super::inner::{Board, Inner, Once};
+use super::{BuildErrors, Explained, IntoMemory, IntoSmp, Reason, Target};
+use crate::accel::{Accelerator, AnyAccel};
 use crate::backend::{
-    BlockNode, Chardev, ChardevBackend, Drive, IntoSocketPath, IoThread, IoThreadObject, NetBackend, Netdev,
-    ReadOnlyImage, RngBackend, RngRandom, SharedImage, Socket,
+    Backend, BlockNode, Chardev, ChardevBackend, Drive, IntoChardev, IntoNetdev, IntoSocketPath, IoThread,
+    IoThreadObject, NetBackend, ReadOnlyImage, RngBackend, RngRandom, SharedImage, Socket,
 };
-use crate::bus::{Bus, PlugsInto};
+use crate::bus::{Bus, Device, HasBus, PlugsInto, ProvidedBus, ProvidesBus, Virtio};
 use crate::cpu::CpuFor;
-use crate::device::{ConsolePort, Device, SerialPort, VirtConsole, VirtioSerial};
-use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
-use crate::opts::{Decimal, Handle as _, Id, IntoId, QemuOpts};
+use crate::device::{
+    CONTROLLER, ConsolePort, Controller, FIRST_CONTROLLER, PORT, SerialPort, VirtConsole, VirtioSerial,
+};
+use crate::machine::{AnyMachine, HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
+use crate::opts::{Decimal, Handle, Id, IntoId, Key, OptWriter, QemuOpts, Role, Token, Trait};
 use crate::{QemuCommand, Since};
 
 /// A virtual machine under construction: machine type `M`, accelerator `A`, console `C`.
@@ -36,6 +40,7 @@ use crate::{QemuCommand, Since};
 /// | [`NoConsole`] | [`isa_serial_console`](Self::isa_serial_console) | [`OnIsaSerial`], `console=ttyS0` | a machine type with an ISA serial port that is on |
 /// | [`NoConsole`] | [`pl011_console`](Self::pl011_console) | [`OnPl011`], `console=ttyAMA0` | `Virt` or `VirtPcie` |
 /// | [`NoConsole`] | [`uart_console`](Self::uart_console) | [`OnUart`], the machine's own | a UART of either kind; for machine types chosen at run time |
+/// | any | [`any_console`](Self::any_console) | [`AnyConsole`], with `set_...` methods for an `if` | |
 /// | any | [`add`](Self::add), [`drive`](Self::drive), ... | the same | |
 /// | any | [`build`](Self::build) | [`QemuCommand`] | |
 ///
@@ -112,7 +117,7 @@ where
         };
         let inner = Inner::new(target, command, board).start(
             &|writer| accelerator.write_opts(writer),
-            &|writer| cpu.write_opts(writer),
+            &|writer| cpu.write_for(machine.architecture(), accelerator.is_hardware(), writer),
             &|writer| machine.write_opts(writer),
             memory.memory(),
             memory.template(),
@@ -127,9 +132,10 @@ impl<M, A, C> Vm<M, A, C> {
         Vm { inner: self.inner, types: PhantomData }
     }
 
-    /// The guest kernel. [`Kernel`](crate::kernel::Kernel) has an example.
+    /// The guest kernel, with its initial RAM disk and command line, in the place of an earlier one.
+    /// [`Kernel`](crate::kernel::Kernel) has an example.
     pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
-        self.inner.kernel(&kernel);
+        self.inner.once(Once::Kernel, |inner| inner.kernel(&kernel));
         self
     }
 
@@ -142,7 +148,7 @@ impl<M, A, C> Vm<M, A, C> {
 }
 
 impl<M, A, C: Console> Vm<M, A, C> {
-    /// The CPUs; without this there is one.
+    /// The CPUs, in the place of earlier ones; without this there is one.
     ///
     /// ```
     /// use qemu_dsl::prelude::*;
@@ -151,16 +157,16 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// assert!(vm.build()?.to_string().contains("-smp 2"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn smp(&mut self, smp: Smp) -> &mut Self {
-        let (cpus, max) = smp.numbers();
-        self.inner.check_cpus(max.unwrap_or(cpus));
-        match max {
-            None => self.inner.raw("-smp", "the CPUs", &[Decimal::new(cpus).as_bytes()]),
+    pub fn smp(&mut self, smp: impl IntoSmp) -> &mut Self {
+        let (cpus, max) = smp.into_smp().numbers();
+        self.inner.cpus = max.unwrap_or(cpus);
+        self.inner.once(Once::Smp, |inner| match max {
+            None => inner.raw("-smp", "the CPUs", &[Decimal::new(cpus).as_bytes()]),
             Some(max) => {
                 let parts = [Decimal::new(cpus), Decimal::new(max)];
-                self.inner.raw("-smp", "the CPUs", &[parts[0].as_bytes(), b",maxcpus=", parts[1].as_bytes()]);
+                inner.raw("-smp", "the CPUs", &[parts[0].as_bytes(), b",maxcpus=", parts[1].as_bytes()]);
             }
-        }
+        });
         self
     }
 
@@ -175,13 +181,17 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// ```
     pub fn name(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
         let name = Name { guest: name.as_ref() };
-        self.inner.options("-name", "what tools call the VM", None, &mut |writer| name.write_opts(writer));
+        self.inner.once(Once::Name, |inner| {
+            inner.options("-name", "what tools call the VM", None, &mut |writer| name.write_opts(writer));
+        });
         self
     }
 
     /// Ends QEMU when the guest reboots: `-no-reboot`.
     pub fn no_reboot(&mut self) -> &mut Self {
-        self.inner.flag("-no-reboot", "a guest that reboots, or panics with panic=-1, ends QEMU");
+        self.inner.once(Once::NoReboot, |inner| {
+            inner.flag("-no-reboot", "a guest that reboots, or panics with panic=-1, ends QEMU");
+        });
         self
     }
 
@@ -196,8 +206,10 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// ```
     pub fn sandbox(&mut self, seccomp: crate::seccomp::Seccomp) -> &mut Self {
         use crate::opts::QemuOpts as _;
-        self.inner.options("-sandbox", "QEMU's own system calls are restricted", None, &mut |writer| {
-            seccomp.write_opts(writer);
+        self.inner.once(Once::Sandbox, |inner| {
+            inner.options("-sandbox", "QEMU's own system calls are restricted", None, &mut |writer| {
+                seccomp.write_opts(writer);
+            });
         });
         self
     }
@@ -250,7 +262,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// # vm.build().unwrap();
     /// ```
     pub fn drive(&mut self, drive: Drive<'_>) -> BlockNode {
-        self.part_drive(None, &drive)
+        self.part(None, "a disk image", &drive)
     }
 
     /// The same with an id of your own.
@@ -262,12 +274,54 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// assert_eq!(disk.id().as_str(), "hd0");
     /// ```
     pub fn drive_as(&mut self, id: impl IntoId, drive: Drive<'_>) -> BlockNode {
-        self.part_drive(Some(id.into_id()), &drive)
+        self.part(Some(id.into_id()), "a disk image", &drive)
     }
 
-    fn part_drive(&mut self, id: Option<Id>, drive: &Drive<'_>) -> BlockNode {
-        let id = self.inner.part(Kind::Drive, id, "a disk image", &mut |writer| drive.write_opts(writer));
-        BlockNode::issued(id, self.inner.tag())
+    /// Adds a back end of any kind, and returns its handle. [`Backend`] has an example.
+    pub fn backend<B: Backend>(&mut self, backend: B) -> B::Handle {
+        self.part(None, "a back end of the definition", &backend)
+    }
+
+    /// The same with an id of your own.
+    pub fn backend_as<B: Backend>(&mut self, id: impl IntoId, backend: B) -> B::Handle {
+        self.part(Some(id.into_id()), "a back end of the definition", &backend)
+    }
+
+    fn part<B: Backend>(&mut self, id: Option<Id>, why: &'static str, backend: &B) -> B::Handle {
+        if B::TAKES_STDIO {
+            self.inner.take_stdio();
+        }
+        let part = self.inner.part(B::Handle::KIND, id, why, &mut |writer| backend.write_opts(writer));
+        if !B::TALKS_BOTH_WAYS {
+            self.inner.mark(part, Trait::OneWay);
+        }
+        B::Handle::from_issued(part, Token::OWN)
+    }
+
+    /// Keeps a part that no device has yet, for devices that are plugged in later, and returns its id. Without this, what is not
+    /// used is an error of the VM.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let disk = vm.drive(Drive::new("later.qcow2", Format::Qcow2));
+    /// let id = vm.spare(disk);
+    /// assert_eq!(id.as_str(), "drive0"); // device_add virtio-blk-pci,drive=drive0
+    /// # vm.build()?;
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn spare(&mut self, part: impl Handle) -> Id {
+        let part = part.part(Token::OWN);
+        self.inner.keep(part);
+        part.id
+    }
+
+    /// Keeps a port of a virtio-serial controller that no device has yet, as [`spare`](Self::spare) does.
+    pub fn spare_port(&mut self, port: SerialPort) -> &mut Self {
+        for part in port.parts() {
+            self.inner.keep(part);
+        }
+        self
     }
 
     /// Adds a disk image that nobody writes, for any number of block devices.
@@ -300,11 +354,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     }
 
     fn part_image(&mut self, id: Option<Id>, image: ReadOnlyImage<'_>) -> SharedImage {
-        let id = self.inner.node_name(id);
-        let blockdev = image.blockdev(id);
+        let part = self.inner.issue(SharedImage::KIND, id);
+        let blockdev = image.blockdev(part.id);
         let why = "a disk image that nobody writes";
         self.inner.options("-blockdev", why, None, &mut |writer| blockdev.write_opts(writer));
-        SharedImage::issued(id, self.inner.tag())
+        SharedImage::from_issued(part, Token::OWN)
     }
 
     /// Adds a character device, for one console, port or monitor.
@@ -317,7 +371,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// # vm.build().unwrap();
     /// ```
     pub fn chardev<B: ChardevBackend>(&mut self, backend: B) -> Chardev {
-        self.part_chardev(None, &backend)
+        self.part(None, "a character device", &backend)
     }
 
     /// The same with an id of your own.
@@ -329,16 +383,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// assert_eq!(stdio.id().as_str(), "console");
     /// ```
     pub fn chardev_as<B: ChardevBackend>(&mut self, id: impl IntoId, backend: B) -> Chardev {
-        self.part_chardev(Some(id.into_id()), &backend)
-    }
-
-    fn part_chardev<B: ChardevBackend>(&mut self, id: Option<Id>, backend: &B) -> Chardev {
-        if B::TAKES_STDIO {
-            self.inner.take_stdio();
-        }
-        let why = "a character device";
-        let id = self.inner.part(Kind::Chardev, id, why, &mut |writer| backend.write_opts(writer));
-        Chardev::issued(id, self.inner.tag())
+        self.part(Some(id.into_id()), "a character device", &backend)
     }
 
     /// Adds a character device that front ends share, each with a handle of its own: four, which is all that QEMU allows.
@@ -355,16 +400,28 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
     /// ```
     pub fn mux_chardev<B: ChardevBackend>(&mut self, backend: B) -> [Chardev; 4] {
-        if B::TAKES_STDIO {
+        self.part_mux(None, &backend)
+    }
+
+    /// The same with an id of your own.
+    pub fn mux_chardev_as<B: ChardevBackend>(&mut self, id: impl IntoId, backend: B) -> [Chardev; 4] {
+        self.part_mux(Some(id.into_id()), &backend)
+    }
+
+    fn part_mux<B: ChardevBackend>(&mut self, id: Option<Id>, backend: &B) -> [Chardev; 4] {
+        if <B as ChardevBackend>::TAKES_STDIO {
             self.inner.take_stdio();
         }
         let why = "a character device that front ends share";
-        let id = self.inner.part(Kind::Chardev, None, why, &mut |writer| {
+        let part = self.inner.part(Chardev::KIND, id, why, &mut |writer| {
             backend.write_opts(writer);
             Mux { mux: true }.write_opts(writer);
         });
-        let tag = self.inner.tag();
-        std::array::from_fn(|_| Chardev::issued(id, tag))
+        if !<B as ChardevBackend>::TALKS_BOTH_WAYS {
+            self.inner.mark(part, Trait::OneWay);
+        }
+        self.inner.share(part, 4);
+        std::array::from_fn(|_| Chardev::from_issued(part, Token::OWN))
     }
 
     /// Adds a network back end, for one network device.
@@ -376,8 +433,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// vm.add(VirtioNet::new(net));
     /// # vm.build().unwrap();
     /// ```
-    pub fn netdev<'n>(&mut self, netdev: impl Into<Netdev<'n>>) -> NetBackend {
-        self.part_netdev(None, netdev.into())
+    pub fn netdev<'n>(&mut self, netdev: impl IntoNetdev<'n>) -> NetBackend {
+        self.part(None, "a network back end", &netdev.into_netdev())
     }
 
     /// The same with an id of your own.
@@ -388,13 +445,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let net = vm.netdev_as(id!("net0"), UserNetdev::new());
     /// assert_eq!(net.id().as_str(), "net0");
     /// ```
-    pub fn netdev_as<'n>(&mut self, id: impl IntoId, netdev: impl Into<Netdev<'n>>) -> NetBackend {
-        self.part_netdev(Some(id.into_id()), netdev.into())
-    }
-
-    fn part_netdev(&mut self, id: Option<Id>, netdev: Netdev<'_>) -> NetBackend {
-        let id = self.inner.part(Kind::Netdev, id, "a network back end", &mut |writer| netdev.write_opts(writer));
-        NetBackend::issued(id, self.inner.tag())
+    pub fn netdev_as<'n>(&mut self, id: impl IntoId, netdev: impl IntoNetdev<'n>) -> NetBackend {
+        self.part(Some(id.into_id()), "a network back end", &netdev.into_netdev())
     }
 
     /// Adds a source of random numbers, for one random number generator.
@@ -407,9 +459,12 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// # vm.build().unwrap();
     /// ```
     pub fn rng_backend(&mut self, backend: RngRandom<'_>) -> RngBackend {
-        let why = "a source of random numbers";
-        let id = self.inner.part(Kind::Rng, None, why, &mut |writer| backend.write_opts(writer));
-        RngBackend::issued(id, self.inner.tag())
+        self.part(None, "a source of random numbers", &backend)
+    }
+
+    /// The same with an id of your own.
+    pub fn rng_backend_as(&mut self, id: impl IntoId, backend: RngRandom<'_>) -> RngBackend {
+        self.part(Some(id.into_id()), "a source of random numbers", &backend)
     }
 
     /// Adds an I/O thread, for any number of block devices.
@@ -454,16 +509,22 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
     /// if let Some(proof) = QemuVersion::new(10, 0, 0).since() {
     ///     let iothread = vm.iothread_since(id!("io"), proof);
+    ///     let disk = vm.drive(Drive::new("disk.raw", Format::Raw));
+    ///     vm.add(VirtioBlk::new(disk).iothread(iothread));
     /// }
+    /// # vm.build().unwrap();
     /// ```
     pub fn iothread_since(&mut self, id: impl IntoId, _proof: Since<10, 0>) -> IoThread {
-        self.part_iothread(Some(id.into_id()))
+        let iothread = self.part_iothread(Some(id.into_id()));
+        self.inner.mark(iothread.part(Token::OWN), Trait::Proven);
+        iothread
     }
 
     fn part_iothread(&mut self, id: Option<Id>) -> IoThread {
         let object = IoThreadObject {};
-        let id = self.inner.part(Kind::IoThread, id, "a thread for disk I/O", &mut |writer| object.write_opts(writer));
-        IoThread::issued(id, self.inner.tag())
+        let why = "a thread for disk I/O";
+        let part = self.inner.part(IoThread::KIND, id, why, &mut |writer| object.write_opts(writer));
+        IoThread::from_issued(part, Token::OWN)
     }
 
     /// Adds a device.
@@ -498,9 +559,71 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         self
     }
 
-    fn add_device<D: Device>(&mut self, id: Option<Id>, device: &D) {
+    /// Adds devices of one kind: none, one or many; an [`Option`] too.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let balloon = std::env::var_os("NO_BALLOON").is_none().then(VirtioBalloon::new);
+    /// vm.add_all(balloon);
+    /// # vm.build().unwrap();
+    /// ```
+    pub fn add_all<D>(&mut self, devices: impl IntoIterator<Item = D>) -> &mut Self
+    where
+        D: Device + PlugsInto<M, D::Bus>,
+    {
+        for device in devices {
+            self.add_device(None, &device);
+        }
+        self
+    }
+
+    pub(super) fn add_device<D: Device>(&mut self, id: Option<Id>, device: &D) {
         let mmio = D::Bus::takes_mmio_slot(self.inner.board().transport);
         self.inner.device(id, D::NAME, D::SINGLE, mmio, &mut |writer| device.write_opts(writer));
+    }
+
+    /// Adds a device that provides a bus, and returns the bus. [`ProvidesBus`] has an example.
+    pub fn add_bus<D>(&mut self, device: D) -> ProvidedBus<D::Provides>
+    where
+        D: ProvidesBus + PlugsInto<M, D::Bus>,
+    {
+        self.part_bus(None, &device)
+    }
+
+    /// The same with an id of your own.
+    pub fn add_bus_as<D>(&mut self, id: impl IntoId, device: D) -> ProvidedBus<D::Provides>
+    where
+        D: ProvidesBus + PlugsInto<M, D::Bus>,
+    {
+        self.part_bus(Some(id.into_id()), &device)
+    }
+
+    fn part_bus<D: ProvidesBus>(&mut self, id: Option<Id>, device: &D) -> ProvidedBus<D::Provides> {
+        let mmio = D::Bus::takes_mmio_slot(self.inner.board().transport);
+        let part = self.inner.issue(ProvidedBus::<D::Provides>::KIND, id);
+        self.inner.named_device(&part.id, D::NAME, D::SINGLE, mmio, &mut |writer| device.write_opts(writer));
+        ProvidedBus::new(part, D::SUFFIX)
+    }
+
+    /// Adds a device to a bus that another device provides. [`ProvidesBus`] has an example.
+    pub fn add_to<D: Device>(&mut self, bus: &ProvidedBus<D::Bus>, device: D) -> &mut Self {
+        self.add_device_to(None, bus, &device);
+        self
+    }
+
+    /// The same with an id of your own.
+    pub fn add_to_as<D: Device>(&mut self, id: impl IntoId, bus: &ProvidedBus<D::Bus>, device: D) -> &mut Self {
+        self.add_device_to(Some(id.into_id()), bus, &device);
+        self
+    }
+
+    fn add_device_to<D: Device>(&mut self, id: Option<Id>, bus: &ProvidedBus<D::Bus>, device: &D) {
+        const BUS: Key = Key::new("bus");
+        self.inner.device(id, D::NAME, D::SINGLE, false, &mut |writer| {
+            device.write_opts(writer);
+            writer.option(&BUS, bus);
+        });
     }
 
     /// Adds a virtio-serial controller, and returns its ports: one for a console, and as many for channels as the pattern
@@ -511,15 +634,23 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let mut vm = Vm::new(Microvm::new(), Tcg::new(), Haswell::new(), mib!(64));
     /// let (console, [commands, events]) = vm.virtio_serial();
     /// assert_eq!((commands.nr(), events.nr()), (1, 2));
+    /// vm.spare_port(commands).spare_port(events);
     /// let stdio = vm.chardev(Stdio::new());
     /// let vm = vm.virtconsole(console, stdio);
     /// assert!(vm.build().unwrap().to_string().contains("virtio-serial-device,max_ports=3"));
     /// ```
     pub fn virtio_serial<const N: usize>(&mut self) -> (ConsolePort, [SerialPort; N]) {
-        let controller = self.add_controller(N);
-        let tag = self.inner.tag();
-        let ports = std::array::from_fn(|index| SerialPort::new(port_number(index), controller, tag));
-        (ConsolePort::new(controller, tag), ports)
+        self.array_of_ports(None)
+    }
+
+    /// The same with an id of your own.
+    pub fn virtio_serial_as<const N: usize>(&mut self, id: impl IntoId) -> (ConsolePort, [SerialPort; N]) {
+        self.array_of_ports(Some(id.into_id()))
+    }
+
+    fn array_of_ports<const N: usize>(&mut self, id: Option<Id>) -> (ConsolePort, [SerialPort; N]) {
+        let (controller, console) = self.add_controller(id, N);
+        (console, std::array::from_fn(|index| self.port(index, controller)))
     }
 
     /// The same with a number of ports that is known at run time: at most 510.
@@ -537,21 +668,37 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn virtio_serial_ports(&mut self, ports: usize) -> (ConsolePort, Vec<SerialPort>) {
-        let controller = self.add_controller(ports);
-        let tag = self.inner.tag();
-        let ports = (0..ports).map(|index| SerialPort::new(port_number(index), controller, tag)).collect();
-        (ConsolePort::new(controller, tag), ports)
+        let (controller, console) = self.add_controller(None, ports);
+        // Too many are an error already.
+        let ports = ports.min(VirtioSerial::MAX_PORTS as usize);
+        (console, (0..ports).map(|index| self.port(index, controller)).collect())
     }
 
-    fn add_controller(&mut self, ports: usize) -> u32 {
+    fn port(&mut self, index: usize, controller: Controller) -> SerialPort {
+        let nr = port_number(index);
+        SerialPort::new(nr, controller, self.inner.issue(PORT, Some(Id::numbered("port", nr))))
+    }
+
+    fn add_controller(&mut self, id: Option<Id>, ports: usize) -> (Controller, ConsolePort) {
         let max_ports = port_number(ports);
         if max_ports > VirtioSerial::MAX_PORTS {
             self.inner.error(BuildError::TooManyPorts { ports });
         }
-        let controller = self.inner.next_controller();
-        let id = (controller > 0).then(|| VirtioSerial::id(controller));
-        self.add_device(id, &VirtioSerial::with_ports(max_ports));
-        controller
+        let number = self.inner.next_controller();
+        let id = id.or_else(|| (number > 0).then(|| VirtioSerial::id(number)));
+        let kind = if id.is_some() { CONTROLLER } else { FIRST_CONTROLLER };
+        let part = self.inner.issue(kind, Some(id.unwrap_or_else(|| VirtioSerial::id(0))));
+        let device = VirtioSerial::with_ports(max_ports);
+        let mmio = Virtio::takes_mmio_slot(self.inner.board().transport);
+        let write = &mut |writer: &mut OptWriter<'_>| device.write_opts(writer);
+        match &id {
+            Some(id) => self.inner.named_device(id, VirtioSerial::NAME, false, mmio, write),
+            None => self.inner.device(None, VirtioSerial::NAME, false, mmio, write),
+        }
+        let controller = Controller { number, id, part };
+        let console = self.inner.issue(PORT, Some(Id::numbered("port", 0)));
+        self.inner.keep(console);
+        (controller, ConsolePort::new(controller, console))
     }
 
     /// Listens for QMP clients on a Unix socket, without waiting for one.
@@ -568,8 +715,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         if fits_qmp_shorthand(path.as_path()) {
             let path = path.as_path().as_os_str().as_bytes();
             self.inner.raw("-qmp", "control over a Unix socket", &[b"unix:", path, b",server=on,wait=off"]);
+            self.inner.claim_path(Role::Listens, b"unix:".len(), path.len());
         } else {
-            let chardev = self.chardev_as(crate::id!("qmp"), Socket::listen(path));
+            let id = crate::id!("qmp");
+            let id = if self.inner.has_id(Chardev::KIND, &id) { None } else { Some(id) };
+            let chardev = self.part(id, "the socket of QMP", &Socket::listen(path));
             self.because("-chardev", || Reason::new("QMP's socket: its path does not fit `-qmp unix:`"));
             self.qmp_on(chardev);
         }
@@ -577,7 +727,12 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     }
 
     /// Speaks QMP on a character device. [`PassedSocket`](crate::backend::PassedSocket) has an example.
-    pub fn qmp_on(&mut self, chardev: Chardev) -> &mut Self {
+    pub fn qmp_on(&mut self, chardev: impl IntoChardev) -> &mut Self {
+        let chardev = chardev.into_chardev();
+        let part = chardev.part(Token::OWN);
+        if self.inner.part_mut(part).is_some_and(|part| part.trait_of == Trait::OneWay) {
+            self.inner.error(BuildError::OneWayMonitor { id: part.id.to_string() });
+        }
         let monitor = Monitor { chardev: &chardev, mode: MonitorMode::Control };
         self.inner.options("-mon", "control over a character device", None, &mut |writer| monitor.write_opts(writer));
         self
@@ -586,11 +741,12 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
 
 impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// Makes the virtio-serial port the VM's console, the guest's `hvc0`. [`Vm::virtio_serial`] has an example.
-    pub fn virtconsole(mut self, port: ConsolePort, chardev: Chardev) -> Vm<M, A, OnVirtconsole>
+    #[must_use = "the VM comes back: `let vm = vm.virtconsole(port, chardev);`"]
+    pub fn virtconsole(mut self, port: ConsolePort, chardev: impl IntoChardev) -> Vm<M, A, OnVirtconsole>
     where
         C: ConsoleVacant,
     {
-        self.inner.virtconsole(&VirtConsole::new(port, chardev));
+        self.inner.virtconsole(&VirtConsole::new(port, chardev.into_chardev()));
         self.retyped()
     }
 
@@ -603,12 +759,13 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let vm = vm.isa_serial_console(stdio);
     /// # vm.build().unwrap();
     /// ```
-    pub fn isa_serial_console(self, chardev: Chardev) -> Vm<M, A, OnIsaSerial>
+    #[must_use = "the VM comes back: `let vm = vm.isa_serial_console(chardev);`"]
+    pub fn isa_serial_console(self, chardev: impl IntoChardev) -> Vm<M, A, OnIsaSerial>
     where
         M: HasIsaSerial,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev)
+        self.on_uart(&chardev.into_chardev())
     }
 
     /// Makes the PL011 UART the VM's console, the guest's `ttyAMA0`.
@@ -620,12 +777,13 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let vm = vm.pl011_console(stdio);
     /// # vm.build().unwrap();
     /// ```
-    pub fn pl011_console(self, chardev: Chardev) -> Vm<M, A, OnPl011>
+    #[must_use = "the VM comes back: `let vm = vm.pl011_console(chardev);`"]
+    pub fn pl011_console(self, chardev: impl IntoChardev) -> Vm<M, A, OnPl011>
     where
         M: HasPl011,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev)
+        self.on_uart(&chardev.into_chardev())
     }
 
     /// Makes the machine's own UART the VM's console, whichever it is: for machine types chosen at run time.
@@ -635,25 +793,178 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// use qemu_dsl::machine::AnyMachine;
     /// use qemu_dsl::prelude::*;
     /// let machine = AnyMachine::from(Virt::new());
-    /// let cpu = BestCpu::new(&machine, &Tcg::new());
-    /// let mut vm = Vm::new(machine, Tcg::new(), cpu, mib!(64));
+    /// let mut vm = Vm::new(machine, Tcg::new(), BestCpu::new(), mib!(64));
     /// vm.kernel(Kernel::new("Image"));
     /// let stdio = vm.chardev(Stdio::new());
     /// let command = vm.uart_console(stdio).build().unwrap();
     /// assert!(command.to_string().ends_with("-append console=ttyAMA0"));
     /// ```
-    pub fn uart_console(self, chardev: Chardev) -> Vm<M, A, OnUart>
+    #[must_use = "the VM comes back: `let vm = vm.uart_console(chardev);`"]
+    pub fn uart_console(self, chardev: impl IntoChardev) -> Vm<M, A, OnUart>
     where
         M: HasUart,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev)
+        self.on_uart(&chardev.into_chardev())
     }
 
     fn on_uart<C2>(mut self, chardev: &Chardev) -> Vm<M, A, C2> {
         self.inner.serial(chardev);
         self.retyped()
     }
+}
+
+impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
+    /// The same VM, whatever its console: for a console that an `if` decides, for a [`Vec`] of VMs, for the field of a struct. A second
+    /// console is an error of [`build`](Self::build) then.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// use qemu_dsl::vm::AnyConsole;
+    ///
+    /// fn vm(with_console: bool) -> Vm<Pc, Tcg, AnyConsole> {
+    ///     let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64)).any_console();
+    ///     if with_console {
+    ///         let stdio = vm.chardev(Stdio::new());
+    ///         vm.set_isa_serial_console(stdio);
+    ///     }
+    ///     vm
+    /// }
+    /// for vm in [vm(false), vm(true)] {
+    ///     vm.build()?;
+    /// }
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn any_console(self) -> Vm<M, A, AnyConsole> {
+        self.retyped()
+    }
+
+    /// The same VM, whatever its machine type, accelerator and console: VMs of all types in one [`Vec`]. What is added to it is what
+    /// every machine type has.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let pc = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// let virt = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// for mut vm in [pc.into_any(), virt.into_any()] {
+    ///     vm.add(VirtioBalloon::new());
+    ///     let stdio = vm.chardev(Stdio::new());
+    ///     vm.set_uart_console(stdio);
+    ///     vm.build()?;
+    /// }
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn into_any(self) -> Vm<AnyMachine, AnyAccel, AnyConsole>
+    where
+        M: HasBus<Virtio>,
+    {
+        self.retyped()
+    }
+
+    /// Has the kernel's messages on the machine's UART too, beside the console that follows: `console=ttyS0 console=hvc0`. Linux gives
+    /// `/dev/console` to the last one.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.kernel(Kernel::new("vmlinuz"));
+    /// let log = vm.chardev(LogFile::new("early.log"));
+    /// vm.uart_log(log);
+    /// let (console, []) = vm.virtio_serial();
+    /// let stdio = vm.chardev(Stdio::new());
+    /// let command = vm.virtconsole(console, stdio).build()?;
+    /// assert!(command.to_string().ends_with("-append 'console=ttyS0 console=hvc0'"));
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn uart_log(&mut self, chardev: impl IntoChardev) -> &mut Self
+    where
+        M: HasUart,
+        C: MayHaveConsole,
+    {
+        self.inner.log(&chardev.into_chardev());
+        self
+    }
+}
+
+impl<M: MachineType, A: Accelerator> Vm<M, A, AnyConsole> {
+    /// Makes the virtio-serial port the console, as [`virtconsole`](Self::virtconsole) does.
+    pub fn set_virtconsole(&mut self, port: ConsolePort, chardev: impl IntoChardev) -> &mut Self {
+        self.inner.virtconsole(&VirtConsole::new(port, chardev.into_chardev()));
+        self
+    }
+
+    /// Makes the first ISA serial port the console, as [`isa_serial_console`](Self::isa_serial_console) does.
+    pub fn set_isa_serial_console(&mut self, chardev: impl IntoChardev) -> &mut Self
+    where
+        M: HasIsaSerial,
+    {
+        self.inner.serial(&chardev.into_chardev());
+        self
+    }
+
+    /// Makes the PL011 UART the console, as [`pl011_console`](Self::pl011_console) does.
+    pub fn set_pl011_console(&mut self, chardev: impl IntoChardev) -> &mut Self
+    where
+        M: HasPl011,
+    {
+        self.inner.serial(&chardev.into_chardev());
+        self
+    }
+
+    /// Makes the machine's own UART the console, as [`uart_console`](Self::uart_console) does. A machine without one that is switched
+    /// on is an error of [`build`](Self::build).
+    pub fn set_uart_console(&mut self, chardev: impl IntoChardev) -> &mut Self
+    where
+        M: HasUart,
+    {
+        self.inner.serial(&chardev.into_chardev());
+        self
+    }
+}
+
+/// [`Vm::build`] at the end of a chain, which has a `&mut Vm`: what is left of that VM answers
+/// [`BuildError::BuiltAlready`]. In the prelude.
+///
+/// ```
+/// use qemu_dsl::prelude::*;
+/// let command = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64)).add(VirtioBalloon::new()).build()?;
+/// assert!(command.to_string().contains("-device virtio-balloon-pci"));
+/// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+/// ```
+pub trait BuildChain: sealed::Sealed {
+    /// Ends the VM.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::build`].
+    fn build(self) -> Result<QemuCommand, BuildErrors>;
+
+    /// Ends the VM and returns the reasons too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::build_explained`].
+    fn build_explained(self) -> Result<Explained, BuildErrors>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<M, A, C: Console> BuildChain for &mut Vm<M, A, C> {
+    fn build(self) -> Result<QemuCommand, BuildErrors> {
+        let mut inner = self.inner.take();
+        inner.finish();
+        inner.build()
+    }
+
+    fn build_explained(self) -> Result<Explained, BuildErrors> {
+        let mut inner = self.inner.take();
+        inner.finish();
+        inner.build_explained()
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<M, A, C> Sealed for &mut super::Vm<M, A, C> {}
 }
 
 /// The number of the port behind `index` others: port 0 is the console's.

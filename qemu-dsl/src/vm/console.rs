@@ -21,6 +21,11 @@ pub struct OnPl011(pub(crate) ());
 #[derive(Debug)]
 pub struct OnUart(pub(crate) ());
 
+/// The console is what was set, known at run time only. [`Vm::any_console`](crate::Vm::any_console) leads here; there is an
+/// example.
+#[derive(Debug)]
+pub struct AnyConsole(pub(crate) ());
+
 /// The state of a VM's console. Sealed; [`Vm`](crate::Vm) lists the states, and there is nothing to implement or call.
 pub trait Console: sealed::Sealed {}
 
@@ -36,13 +41,24 @@ pub trait ConsoleVacant: Console {}
 #[diagnostic::do_not_recommend]
 impl ConsoleVacant for NoConsole {}
 
+/// A VM whose console may come yet. [`Vm`](crate::Vm) lists the states, and there is nothing to implement or call.
+#[diagnostic::on_unimplemented(
+    message = "this VM already has its console: `{Self}`",
+    label = "too late for a log beside it",
+    note = "call `uart_log` before the console's method"
+)]
+pub trait MayHaveConsole: Console {}
+
+impl MayHaveConsole for NoConsole {}
+impl MayHaveConsole for AnyConsole {}
+
 macro_rules! states {
     ($($name:ident)*) => {$(
         impl Console for $name {}
         impl sealed::Sealed for $name {}
     )*};
 }
-states!(NoConsole OnVirtconsole OnIsaSerial OnPl011 OnUart);
+states!(NoConsole OnVirtconsole OnIsaSerial OnPl011 OnUart AnyConsole);
 
 mod sealed {
     pub trait Sealed {}

@@ -1,3 +1,4 @@
+use crate::QemuVersion;
 use crate::accel::Architecture;
 use crate::command::CommandError;
 
@@ -9,10 +10,10 @@ pub enum BuildError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// Two things of one kind with one id.
-    #[error("there are two {kind} with the id `{id}`: give one of them another id")]
+    #[error("two `{flag}` have the id `{id}`: give one of them another id")]
     DuplicateId {
-        /// What they are: "chardevs", "devices".
-        kind: &'static str,
+        /// The flag that adds them: `-chardev`, `-device`.
+        flag: &'static str,
         /// The id.
         id: String,
     },
@@ -95,10 +96,14 @@ pub enum BuildError {
         id: String,
     },
     /// `console=` on the kernel command line.
-    #[error("the kernel command line sets `{parameter}`, which the VM's console sets: remove it")]
+    #[error(
+        "the kernel command line sets `{parameter}`, and the VM's console sets `console={console}`: remove it, or say `Kernel::own_console()`"
+    )]
     ConsoleInCmdline {
         /// The parameter.
         parameter: String,
+        /// What Linux calls the VM's console.
+        console: &'static str,
     },
     /// KVM or HVF of another architecture, found at run time.
     #[error("the accelerator runs only {host} guests, and the machine type is for {guest}: use TCG")]
@@ -108,6 +113,148 @@ pub enum BuildError {
         /// The guest's architecture.
         guest: Architecture,
     },
+    /// A back end, a port or a controller that nothing uses.
+    #[error(
+        "{what}, `{id}`, is used by nothing, and the guest would not see it: give its handle to {user}, or keep it for later with `vm.spare(...)`"
+    )]
+    Unused {
+        /// What it is: "a drive".
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// What uses such a thing: "a block device".
+        user: &'static str,
+    },
+    /// A back end that several use, and only one can.
+    #[error("{what}, `{id}`, is used more than once, and only {user} can: add one for each")]
+    UsedTwice {
+        /// What it is: "a drive".
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// What uses such a thing: "one block device".
+        user: &'static str,
+    },
+    /// A shared image whose devices do not all run in QEMU's main thread.
+    #[error(
+        "the shared image `{image}` has several devices, and one of them has the I/O thread `{id}`: QEMU before 10.0 aborts or hangs when the guest uses it; leave out the I/O thread, use a drive for each, or name a target of 10.0 or later"
+    )]
+    SharedImageOnThread {
+        /// The image's node name.
+        image: String,
+        /// The I/O thread's id.
+        id: String,
+    },
+    /// An I/O thread for a virtio-mmio device of a machine that has ioeventfd for PCI devices.
+    #[error(
+        "the I/O thread `{id}` is for a virtio-mmio device, which has no ioeventfd under this accelerator before QEMU 10.0: leave out `OnMmio`, or make the thread with `iothread_since(proof)`"
+    )]
+    IoThreadOnMmio {
+        /// The I/O thread's id.
+        id: String,
+    },
+    /// An I/O thread whose proof is of a newer QEMU than the target.
+    #[error(
+        "the I/O thread `{id}` needs QEMU 10.0 or later here, and the target is older: its proof is of another QEMU"
+    )]
+    IoThreadVersion {
+        /// The I/O thread's id.
+        id: String,
+    },
+    /// One path for two things, one of which nobody can share.
+    #[error("`{path}` is {first} and {second}: give one of them another path")]
+    SamePath {
+        /// The path.
+        path: String,
+        /// What it was first: "a log file".
+        first: &'static str,
+        /// What it was then.
+        second: &'static str,
+    },
+    /// One place in the boot order twice.
+    #[error("two devices have the place {index} in the boot order: give one of them another `bootindex`")]
+    SameBootIndex {
+        /// The place.
+        index: u32,
+    },
+    /// Two PCI Express ports in one place.
+    #[error(
+        "two PCI Express ports have the chassis {chassis} and the slot {slot}: give one of them another chassis or slot"
+    )]
+    SameChassis {
+        /// The chassis.
+        chassis: u8,
+        /// The slot in it.
+        slot: u16,
+    },
+    /// One file descriptor for two character devices.
+    #[error("two character devices have the file descriptor {fd}: one socket is for one of them")]
+    SameDescriptor {
+        /// The descriptor.
+        fd: i32,
+    },
+    /// A MAC address that QEMU gives to another network device.
+    #[error(
+        "the MAC address {mac} is what QEMU gives to a network device before that has none: give both one, or this another"
+    )]
+    AutomaticMac {
+        /// The address.
+        mac: String,
+    },
+    /// An id that QEMU gives itself.
+    #[error("QEMU keeps the id `{id}` for itself: take another one")]
+    ReservedId {
+        /// The id.
+        id: String,
+    },
+    /// A path of no bytes.
+    #[error("{what} needs a path, and this one is empty")]
+    EmptyPath {
+        /// What the path is for.
+        what: &'static str,
+    },
+    /// A word of a wrapper that is empty.
+    #[error("a word of the wrapper ({why}) is empty: leave it out")]
+    EmptyWrapper {
+        /// What the wrapper is for.
+        why: &'static str,
+    },
+    /// A raw argument that QEMU does not read as one.
+    #[error(
+        "the raw argument `{}` is none of QEMU's: an empty one is a disk image to QEMU, and a flag and its value are two arguments, `raw_arg(\"-device\").raw_arg(\"edu\")`", arg.escape_debug()
+    )]
+    RawArgument {
+        /// The argument.
+        arg: String,
+    },
+    /// A target that this library does not know.
+    #[error("the target is QEMU {version}, and this library knows 5.2 and later: use a newer QEMU")]
+    OldQemu {
+        /// The target's version.
+        version: QemuVersion,
+    },
+    /// A second console, found at run time.
+    #[error(
+        "this VM already has its console, and a VM has one: remove one of the two console calls, or add a `VirtSerialPort`"
+    )]
+    SecondConsole,
+    /// A UART that is not there, or switched off; found at run time.
+    #[error("this machine has no UART that is switched on: use `virtconsole`")]
+    NoUart,
+    /// The UART is connected already, or with nothing because there is another console.
+    #[error("the UART is connected already: call `uart_log` once, and before the console's method")]
+    UartTaken,
+    /// A monitor on a character device that does not both hear and speak.
+    #[error(
+        "the character device `{id}` does not both read and write, so nobody could talk to a monitor on it: use a `Socket` or `Stdio`"
+    )]
+    OneWayMonitor {
+        /// The device's id.
+        id: String,
+    },
+    /// A VM that has been built in a chain.
+    #[error("this VM has been built already: keep the command that the first `build` returned")]
+    BuiltAlready,
     /// A virtio-serial controller with more ports than there can be.
     #[error("{ports} ports are more than a virtio-serial controller can have: at most 510 beside the console's")]
     TooManyPorts {

@@ -68,6 +68,17 @@ impl Notes {
         self.list.push((first, flag, reason));
     }
 
+    /// Forgets the reasons of `count` arguments that are removed.
+    pub(crate) fn remove(&mut self, start: usize, count: usize) {
+        self.list.retain_mut(|(first, ..)| {
+            let is_removed = (start..start + count).contains(first);
+            if *first >= start + count {
+                *first -= count;
+            }
+            !is_removed
+        });
+    }
+
     /// Replaces the reason of the last option with this flag.
     pub(crate) fn replace(&mut self, flag: &'static str, reason: Reason) {
         if let Some((_, _, old)) = self.list.iter_mut().rev().find(|(_, known, _)| *known == flag) {

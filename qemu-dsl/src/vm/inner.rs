@@ -3,65 +3,42 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use memchr::memchr_iter;
-
-use super::Target;
 use super::error::{BuildError, BuildErrors};
 use super::explain::{Explained, Notes, Reason};
 use super::globals::MachineMemory;
+use super::{Target, checks};
 use crate::accel::Architecture;
-use crate::backend::{Chardev, ReadOnlyImage, TemplateMemory};
+use crate::backend::{Chardev, TemplateMemory};
 use crate::command::{CommandError, Pushed};
 use crate::device::VirtConsole;
 use crate::kernel::Kernel;
-use crate::opts::{Context, Decimal, Id, Noted, OptError, OptWriter, QemuOpts as _, Transport, Unique, VmTag};
+use crate::opts::{
+    Claim, Context, Decimal, Handle as _, Id, Issued, OptError, OptWriter, Part, PartKind, QemuOpts as _, Role, Token,
+    Trait, Transport, Unique, Use, VmTag,
+};
 use crate::{Memory, QemuCommand};
 
-/// The longest command line that x86 and arm64 kernels keep; what is behind it is lost, and nobody says so. (`COMMAND_LINE_SIZE`,
-/// arch/*/include/uapi/asm/setup.h: 2048 with NUL)
-const MAX_CMDLINE: usize = 2047;
-
 /// The virtio-mmio transports of a microvm without ACPI, which no other machine type has so few of.
-const NO_ACPI_SLOTS: u32 = 8;
+pub(super) const NO_ACPI_SLOTS: u32 = 8;
 
-/// A kind of thing that has ids of its own in QEMU.
+/// A device, where it has an id. Nobody counts its uses.
+const DEVICE: &PartKind = &PartKind { flag: "-device", prefix: "device", what: "a device", user: "", is_shared: true };
+
+/// The memory of a VM, where it is an object.
+const MEMORY: &PartKind = &PartKind { flag: "-object", prefix: "mem", what: "memory", user: "", is_shared: true };
+
+/// What a VM has once: said again, it replaces what was said before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Drive,
-    Chardev,
-    Netdev,
-    IoThread,
-    Rng,
-    Memory,
-    Device,
+pub(crate) enum Once {
+    Name,
+    NoReboot,
+    Sandbox,
+    Smp,
+    Kernel,
 }
 
-impl Kind {
-    const COUNT: usize = Self::Device as usize + 1;
-
-    /// How ids of this kind are made, what several of them are called, and the flag that adds one.
-    const fn words(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Drive => ("drive", "drives", "-drive"),
-            Self::Chardev => ("chardev", "chardevs", "-chardev"),
-            Self::Netdev => ("netdev", "netdevs", "-netdev"),
-            Self::IoThread => ("iothread", "objects", "-object"),
-            Self::Rng => ("rng", "objects", "-object"),
-            Self::Memory => ("mem", "objects", "-object"),
-            Self::Device => ("device", "devices", "-device"),
-        }
-    }
-
-    /// Which ids must differ: objects share one space.
-    fn space(self) -> u8 {
-        match self {
-            Self::Drive => 0,
-            Self::Chardev => 1,
-            Self::Netdev => 2,
-            Self::IoThread | Self::Rng | Self::Memory => 3,
-            Self::Device => 4,
-        }
-    }
+impl Once {
+    const COUNT: usize = Self::Kernel as usize + 1;
 }
 
 /// What the typed builder knows of the machine.
@@ -79,24 +56,46 @@ pub(crate) struct Board {
 /// Writes the options of one argument.
 pub(crate) type Write<'a> = dyn Fn(&mut OptWriter<'_>) + 'a;
 
+/// Whether there is a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KernelState {
+    None,
+    /// The builder writes `console=`.
+    Linux,
+    /// The command line stays as it is.
+    AsItIs,
+}
+
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub(crate) struct Inner {
-    command: QemuCommand,
-    context: Context,
+    pub(super) command: QemuCommand,
+    pub(super) context: Context,
     tag: VmTag,
-    board: Board,
-    mmio_devices: u32,
-    singles: [Option<&'static str>; 4],
-    /// The next number for an id of each kind.
-    numbers: [u32; Kind::COUNT],
+    pub(super) board: Board,
+    pub(super) mmio_devices: u32,
+    /// The next number for an id, by what ids are made of; kinds that have no place here are counted from the start.
+    numbers: [(&'static str, u32); 12],
     stdio_taken: bool,
     /// Whether the memory is a file that VMs start from.
     template: bool,
-    /// Whether there is a kernel, whose command line waits for the console.
-    kernel: bool,
+    /// Where what there is once stands: the first argument, and how many.
+    once: [Option<(usize, usize)>; Once::COUNT],
+    /// The kernel, whose command line waits for the console.
+    pub(super) kernel: KernelState,
+    /// The CPUs at most.
+    pub(super) cpus: u32,
+    /// Whether virtio-mmio devices have ioeventfd under this accelerator, whatever the version.
+    pub(super) mmio_ioeventfd: bool,
     /// What Linux calls the console, if there is one.
-    console: Option<&'static str>,
-    errors: Vec<BuildError>,
+    pub(super) console: Option<&'static str>,
+    /// What Linux calls the UART that has its messages beside the console.
+    log: Option<&'static str>,
+    /// Whether `-serial` says what the first port is.
+    has_serial: bool,
+    /// Whether the VM has been built: what is left is a shell.
+    pub(super) is_built: bool,
+    pub(super) errors: Vec<BuildError>,
     notes: Option<Notes>,
 }
 
@@ -113,12 +112,17 @@ impl Inner {
             tag,
             board,
             mmio_devices: 0,
-            singles: [None; 4],
-            numbers: [0; Kind::COUNT],
+            numbers: [("", 0); 12],
             stdio_taken: false,
             template: false,
-            kernel: false,
+            once: [None; Once::COUNT],
+            kernel: KernelState::None,
+            cpus: 1,
+            mmio_ioeventfd: false,
             console: None,
+            log: None,
+            has_serial: false,
+            is_built: false,
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
         };
@@ -126,6 +130,11 @@ impl Inner {
             && host != board.architecture
         {
             inner.error(BuildError::ForeignAccelerator { host, guest: board.architecture });
+        }
+        if let Some(version) = target.version
+            && !version.is_at_least(5, 2)
+        {
+            inner.error(BuildError::OldQemu { version });
         }
         inner.program(target);
         inner
@@ -145,8 +154,11 @@ impl Inner {
         {
             self.error(BuildError::TooMuchMemory { mib: memory.mib(), max: max.mib() });
         }
+        let start = self.command.size();
         self.options("-accel", "how guest code runs", None, &mut |writer| accelerator(writer));
+        self.mmio_ioeventfd = self.command.bytes(start..self.command.size()).starts_with(b"-accel\0kvm");
         self.options("-cpu", "the CPU model that the guest sees", None, &mut |writer| cpu(writer));
+        self.command.scratch.template = template.map(|template| template.memory().size().as_bytes());
         let template = template.map(|template| (self.template_memory(), template.object()));
         self.options("-machine", "the machine type", None, &mut |writer| {
             machine(writer);
@@ -168,6 +180,9 @@ impl Inner {
         for wrapper in target.wrappers {
             self.note("wrapper", wrapper.why);
             for word in wrapper.words() {
+                if word.is_empty() {
+                    self.error(BuildError::EmptyWrapper { why: wrapper.why });
+                }
                 self.push(|command| command.push(word.as_bytes()));
             }
         }
@@ -177,10 +192,6 @@ impl Inner {
             self.error(CommandError::NoProgram.into());
         }
         self.push(|command| command.push(binary.as_bytes()));
-    }
-
-    pub(crate) fn tag(&self) -> VmTag {
-        self.tag
     }
 
     pub(crate) fn board(&self) -> Board {
@@ -240,15 +251,41 @@ impl Inner {
         self.push(|command| command.push_option(flag, context, id, write));
     }
 
+    /// Adds what there is once, in the place of what there is already.
+    pub(crate) fn once(&mut self, what: Once, add: impl FnOnce(&mut Self)) {
+        if let Some((first, count)) = self.once[what as usize].take() {
+            self.command.remove(first, count);
+            for (later, _) in self.once.iter_mut().flatten().filter(|(later, _)| *later > first) {
+                *later -= count;
+            }
+            if let Some(notes) = &mut self.notes {
+                notes.remove(first, count);
+            }
+        }
+        let first = self.command.len();
+        add(self);
+        self.once[what as usize] = Some((first, self.command.len() - first));
+    }
+
     /// Adds one argument as it is.
     pub(crate) fn raw_arg(&mut self, arg: &OsStr) {
+        let bytes = arg.as_bytes();
+        if bytes.is_empty() || (bytes[0] == b'-' && bytes.contains(&b' ')) {
+            self.error(BuildError::RawArgument { arg: arg.to_string_lossy().into_owned() });
+        }
         self.note("raw", "a raw argument of the definition");
         self.push(|command| command.push(arg.as_bytes()));
     }
 
     /// Adds the console on port 0 of a virtio-serial controller.
     pub(crate) fn virtconsole(&mut self, console: &VirtConsole) {
-        self.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
+        if !self.takes_console() {
+            return;
+        }
+        if !self.has_serial {
+            self.has_serial = true;
+            self.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
+        }
         self.device(None, "virtconsole", false, false, &mut |writer| console.write_opts(writer));
         self.because("-device", || Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
         self.console = Some("hvc0");
@@ -256,26 +293,59 @@ impl Inner {
 
     /// Makes the machine's UART the console, by connecting it with a character device.
     pub(crate) fn serial(&mut self, chardev: &Chardev) {
-        self.console = self.board.uart;
-        if chardev.vm() == self.tag {
-            self.raw("-serial", "the console, on the machine's UART", &[b"chardev:", chardev.id().as_bytes()]);
+        if self.takes_console() {
+            self.console = self.connect_uart(chardev, "the console, on the machine's UART");
+        }
+    }
+
+    /// Connects the machine's UART for the kernel's messages.
+    pub(crate) fn log(&mut self, chardev: &Chardev) {
+        self.log = self.connect_uart(chardev, "the kernel's messages, on the machine's UART");
+    }
+
+    fn connect_uart(&mut self, chardev: &Chardev, why: &'static str) -> Option<&'static str> {
+        if self.board.uart.is_none() || self.has_serial {
+            self.error(if self.has_serial { BuildError::UartTaken } else { BuildError::NoUart });
+            return None;
+        }
+        self.has_serial = true;
+        let part = chardev.part(Token::OWN);
+        if part.vm == self.tag {
+            self.uses(part.part);
+            self.raw("-serial", why, &[b"chardev:", part.id.as_bytes()]);
         } else {
-            let source = OptError::ForeignHandle { option: "chardev".to_owned(), id: chardev.id().to_string() };
+            let source = OptError::ForeignHandle { option: "chardev".to_owned(), id: part.id.to_string() };
             self.error(CommandError::Option { flag: "-serial", source }.into());
         }
+        self.board.uart
+    }
+
+    /// Whether there is no console yet; otherwise that is an error.
+    fn takes_console(&mut self) -> bool {
+        if self.console.is_some() {
+            self.error(BuildError::SecondConsole);
+        }
+        self.console.is_none()
+    }
+
+    /// Notes the use of a part in an argument that is not written by a writer.
+    fn uses(&mut self, part: u32) {
+        #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
+        let argument = self.command.len() as u32;
+        self.command.scratch.noted.uses.push(Use { part, argument, mmio: false });
     }
 
     /// Adds something that others refer to by its id, which is made when there is none.
     pub(crate) fn part(
         &mut self,
-        kind: Kind,
+        kind: &'static PartKind,
         id: Option<Id>,
         why: &'static str,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
-    ) -> Id {
-        let id = self.claim(kind, id);
-        self.options(kind.words().2, why, Some(&id), write);
-        id
+    ) -> Issued {
+        let part = self.issue(kind, id);
+        self.options(kind.flag, why, Some(&part.id), write);
+        part
     }
 
     /// Adds a device.
@@ -287,62 +357,44 @@ impl Inner {
         mmio: bool,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) {
-        if single {
-            self.single(name);
+        self.note_device(name, single, mmio);
+        if let Some(id) = id {
+            self.issue(DEVICE, Some(id));
         }
-        if name == "virtio-balloon" && self.template {
-            self.error(BuildError::BalloonOnTemplate);
-        }
-        self.mmio_devices += u32::from(mmio);
-        let id = id.map(|id| self.claim(Kind::Device, Some(id)));
         self.options("-device", "a device of the definition", id.as_ref(), write);
     }
 
+    /// What is counted of devices.
+    fn note_device(&mut self, name: &'static str, single: bool, mmio: bool) {
+        let base = base_name(name);
+        let is_balloon = base == "virtio-balloon";
+        if single || is_balloon {
+            let claim = Claim { kind: Unique::Single(base), text: 0..0, escaped: true };
+            self.command.scratch.noted.claims.push(claim);
+        }
+        if is_balloon && self.template {
+            self.error(BuildError::BalloonOnTemplate);
+        }
+        self.mmio_devices += u32::from(mmio);
+    }
+
+    /// The same with an id that is a part's already.
+    pub(crate) fn named_device(
+        &mut self,
+        id: &Id,
+        name: &'static str,
+        single: bool,
+        mmio: bool,
+        write: &mut dyn FnMut(&mut OptWriter<'_>),
+    ) {
+        self.note_device(name, single, mmio);
+        self.options("-device", "a device of the definition", Some(id), write);
+    }
+
     /// The id of memory that is a template.
-    pub(crate) fn template_memory(&mut self) -> Id {
+    fn template_memory(&mut self) -> Id {
         self.template = true;
-        self.claim(Kind::Memory, None)
-    }
-
-    /// The name of a block node; drives have theirs in the same space.
-    pub(crate) fn node_name(&mut self, id: Option<Id>) -> Id {
-        let id = self.claim(Kind::Drive, id);
-        if id.as_str().len() > ReadOnlyImage::MAX_NODE_NAME {
-            self.error(BuildError::NodeName { id: id.to_string() });
-        }
-        id
-    }
-
-    pub(crate) fn check_cpus(&mut self, cpus: u32) {
-        if let Some(max) = self.board.max_cpus
-            && cpus > max
-        {
-            self.error(BuildError::TooManyCpus { cpus, max });
-        }
-    }
-
-    /// Values that have to differ and do not.
-    fn check_uniques(&mut self) {
-        let uniques = &self.command.scratch.uniques;
-        let value = |(kind, range): &Noted| (*kind, self.command.bytes(range.clone()));
-        for (count, noted) in uniques.iter().map(value).enumerate() {
-            if uniques[..count].iter().any(|earlier| value(earlier) == noted) {
-                let text = String::from_utf8_lossy(noted.1).replace(",,", ",");
-                self.errors.push(match noted.0 {
-                    Unique::PortName(_) => BuildError::PortName { name: text },
-                    Unique::DiskSerial => BuildError::SameSerial { serial: text },
-                    Unique::Mac => BuildError::SameMac { mac: text },
-                });
-            }
-        }
-    }
-
-    fn single(&mut self, name: &'static str) {
-        if self.singles.contains(&Some(name)) {
-            self.error(BuildError::Single { device: name });
-        } else if let Some(free) = self.singles.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(name);
-        }
+        self.issue(MEMORY, None).id
     }
 
     /// Counts a virtio-serial controller.
@@ -358,93 +410,157 @@ impl Inner {
         }
     }
 
-    fn claim(&mut self, kind: Kind, id: Option<Id>) -> Id {
-        let (prefix, kinds, _) = kind.words();
+    /// What a builder knows of a part of its own.
+    pub(crate) fn part_mut(&mut self, issued: Issued) -> Option<&mut Part> {
+        self.command.scratch.parts.get_mut(issued.part as usize).filter(|_| issued.vm == self.tag)
+    }
+
+    /// Notes what is known of a part.
+    pub(crate) fn mark(&mut self, part: Issued, trait_of: Trait) {
+        if let Some(part) = self.part_mut(part) {
+            part.trait_of = trait_of;
+        }
+    }
+
+    /// Lets a number of users have a part.
+    pub(crate) fn share(&mut self, part: Issued, most: u32) {
+        if let Some(part) = self.part_mut(part) {
+            part.most = most;
+        }
+    }
+
+    /// Lets a part be there without a user.
+    pub(crate) fn keep(&mut self, part: Issued) {
+        if let Some(part) = self.part_mut(part) {
+            part.is_spare = true;
+        } else {
+            let source = OptError::ForeignHandle { option: "spare".to_owned(), id: part.id.to_string() };
+            self.error(CommandError::Option { flag: "spare", source }.into());
+        }
+    }
+
+    /// Whether a part of this kind has this id.
+    pub(crate) fn has_id(&self, kind: &PartKind, id: &Id) -> bool {
+        self.command.scratch.parts.iter().any(|part| part.kind.space() == kind.space() && part.id == *id)
+    }
+
+    /// Notes the path in the last argument.
+    pub(crate) fn claim_path(&mut self, role: Role, before: usize, len: usize) {
+        self.command.claim_path(role, before, len);
+    }
+
+    /// A part: its id, which is made where there is none, and its number.
+    pub(crate) fn issue(&mut self, kind: &'static PartKind, id: Option<Id>) -> Issued {
         let space = kind.space();
-        let taken = |command: &QemuCommand, id: &Id| {
-            command.scratch.ids.iter().any(|(known, other)| *known == space && other == id)
-        };
+        let parts = &self.command.scratch.parts;
+        let is_taken =
+            |id: &Id| !space.is_empty() && parts.iter().any(|part| part.kind.space() == space && part.id == *id);
+        let mut error = None;
         let id = match id {
-            Some(id) => {
-                if taken(&self.command, &id) {
-                    self.error(BuildError::DuplicateId { kind: kinds, id: id.to_string() });
-                }
+            Some(id) if is_taken(&id) => {
+                error = Some(BuildError::DuplicateId { flag: kind.flag, id: id.to_string() });
                 id
             }
+            Some(id) if is_reserved(kind, &id) => {
+                error = Some(BuildError::ReservedId { id: id.to_string() });
+                id
+            }
+            Some(id) => id,
             // From the last number on: the ones before are taken, or somebody's own.
-            None => loop {
-                let number = &mut self.numbers[kind as usize];
-                let id = Id::numbered(prefix, *number);
-                *number += 1;
-                if !taken(&self.command, &id) {
-                    break id;
+            None => {
+                let is_for = |(prefix, _): &&mut (&str, u32)| prefix.is_empty() || *prefix == kind.prefix;
+                let mut from_start = ("", 0);
+                let (prefix, number) = self.numbers.iter_mut().find(is_for).unwrap_or(&mut from_start);
+                *prefix = kind.prefix;
+                loop {
+                    let id = Id::numbered(kind.prefix, *number);
+                    *number += 1;
+                    if !is_taken(&id) {
+                        break id;
+                    }
                 }
-            },
+            }
         };
-        self.command.scratch.ids.push((space, id));
-        id
+        self.errors.extend(error);
+        #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
+        let number = parts.len() as u32;
+        let most = if kind.is_shared { u32::MAX } else { 1 };
+        self.command.scratch.parts.push(Part { kind, id, most, is_spare: false, trait_of: Trait::None });
+        Issued { id, vm: self.tag, part: number }
     }
 
     pub(crate) fn kernel(&mut self, kernel: &Kernel<'_>) {
+        for (path, what) in [(Some(kernel.image), "a kernel"), (kernel.initrd, "an initial RAM disk")] {
+            if path.is_some_and(|path| path.as_os_str().is_empty()) {
+                self.error(BuildError::EmptyPath { what });
+            }
+        }
         self.raw("-kernel", "the guest kernel, booted without a boot loader", &[kernel.image.as_os_str().as_bytes()]);
         if let Some(initrd) = kernel.initrd {
             self.raw("-initrd", "the initial RAM disk", &[initrd.as_os_str().as_bytes()]);
         }
-        let cmdline = kernel.cmdline.unwrap_or_default().as_bytes();
-        for at in memchr_iter(b'=', cmdline) {
-            let start = at.saturating_sub("console".len());
-            let first = start == 0 || cmdline[start - 1].is_ascii_whitespace();
-            if cmdline[start..].starts_with(b"console=") && first {
-                let end = cmdline[at..].iter().position(u8::is_ascii_whitespace).map_or(cmdline.len(), |end| at + end);
-                let parameter = String::from_utf8_lossy(&cmdline[start..end]).into_owned();
-                self.error(BuildError::ConsoleInCmdline { parameter });
-            }
-        }
-        self.kernel = true;
+        self.kernel = if kernel.is_linux { KernelState::Linux } else { KernelState::AsItIs };
         self.command.scratch.cmdline.clear();
-        self.command.scratch.cmdline.extend_from_slice(cmdline);
+        self.command.scratch.cmdline.extend_from_slice(kernel.cmdline.unwrap_or_default().as_bytes());
     }
 
     fn append(&mut self) {
-        if !self.kernel {
-            return;
-        }
+        let consoles = match self.kernel {
+            KernelState::None => return,
+            KernelState::AsItIs => [None, None],
+            // Linux gives `/dev/console` to the last one.
+            KernelState::Linux => [self.log, self.console],
+        };
         let cmdline = std::mem::take(&mut self.command.scratch.cmdline);
-        let len = self.console.map_or(0, |console| "console= ".len() + console.len()) + cmdline.len();
-        // A microvm without ACPI announces each device there: ` virtio_mmio.device=512@0xfeb00e00:12`.
-        let devices = if self.board.mmio_slots == Some(NO_ACPI_SLOTS) { 37 * self.mmio_devices as usize } else { 0 };
-        if len + devices > MAX_CMDLINE {
-            self.error(BuildError::CmdlineTooLong { len, max: MAX_CMDLINE.saturating_sub(devices) });
+        if let Some(console) = self.console
+            && self.kernel == KernelState::Linux
+        {
+            self.errors.extend(checks::console_parameters(&cmdline, console));
         }
-        let why = "the kernel command line, with the VM's console first";
-        match self.console {
-            Some(console) if cmdline.is_empty() => self.raw("-append", why, &[b"console=", console.as_bytes()]),
-            Some(console) => self.raw("-append", why, &[b"console=", console.as_bytes(), b" ", &cmdline]),
-            None if cmdline.is_empty() => {}
-            None => self.raw("-append", why, &[&cmdline]),
+        let mut parts: [&[u8]; 7] = [&[]; 7];
+        let mut at = 0;
+        for console in consoles.into_iter().flatten() {
+            parts[at..at + 3].copy_from_slice(&[b"console=", console.as_bytes(), b" "]);
+            at += 3;
+        }
+        if cmdline.is_empty() {
+            parts[at.saturating_sub(1)] = &[];
+        }
+        parts[6] = &cmdline;
+        let len = parts.iter().map(|part| part.len()).sum();
+        self.check_cmdline(len);
+        if len > 0 {
+            self.raw("-append", "the kernel command line, with the VM's console first", &parts);
         }
         self.command.scratch.cmdline = cmdline;
     }
 
     /// Ends the VM: the kernel command line, and what can be counted only now.
     pub(crate) fn finish(&mut self) {
-        if self.console.is_none() {
+        if self.is_built {
+            return self.error(BuildError::BuiltAlready);
+        }
+        if !self.has_serial {
             self.raw("-serial", "no console was asked for", &[b"none"]);
         }
         self.append();
         let nuls = self.command.nuls(0).map(BuildError::from);
         self.errors.extend(nuls);
-        self.check_uniques();
-        if let Some(slots) = self.board.mmio_slots
-            && self.mmio_devices > slots
-        {
-            let remedy = match slots {
-                NO_ACPI_SLOTS => ": `Microvm::with_acpi()` has 24, `Microvm::with_pcie()` has PCI",
-                24 => ": `Microvm::with_pcie()` has PCI",
-                _ => ": use a machine type with PCI",
-            };
-            self.error(BuildError::MmioSlots { devices: self.mmio_devices, slots, remedy });
-        }
+        self.check();
+    }
+
+    /// What is left of a VM that has been built.
+    fn shell(&self) -> Self {
+        let mut shell = Self::new(&Target::default(), Some(QemuCommand::default()), self.board);
+        shell.errors.clear();
+        shell.is_built = true;
+        shell
+    }
+
+    /// The VM itself, in whose place a shell stays.
+    pub(crate) fn take(&mut self) -> Self {
+        let shell = self.shell();
+        std::mem::replace(self, shell)
     }
 
     pub(crate) fn build(self) -> Result<QemuCommand, BuildErrors> {
@@ -454,5 +570,22 @@ impl Inner {
     pub(crate) fn build_explained(self) -> Result<Explained, BuildErrors> {
         let notes = self.notes.clone().unwrap_or_default();
         self.build().map(|command| Explained { command, notes })
+    }
+}
+
+/// The name of a device without the suffix of its transport.
+fn base_name(name: &'static str) -> &'static str {
+    let name = name.strip_suffix("-non-transitional").or_else(|| name.strip_suffix("-transitional")).unwrap_or(name);
+    let base = ["-pci", "-device", "-ccw"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
+    if base.starts_with("virtio-") || base.starts_with("vhost-") { base } else { name }
+}
+
+/// Whether QEMU gives the id itself: to the chardevs of `-qmp` and `-monitor`, and to the machine's memory. (`monitor_parse`, system/vl.c;
+/// `default_ram_id` of the machine types)
+fn is_reserved(kind: &PartKind, id: &Id) -> bool {
+    match kind.flag {
+        "-chardev" => id.as_str().starts_with("compat_monitor"),
+        "-object" => id.as_bytes().ends_with(b".ram"),
+        _ => false,
     }
 }

@@ -2,6 +2,7 @@
 
 mod any;
 mod builder;
+mod checks;
 mod console;
 mod error;
 mod explain;
@@ -12,11 +13,13 @@ mod size;
 use std::ffi::{OsStr, OsString};
 
 pub use any::AnyVm;
-pub use builder::Vm;
-pub use console::{Console, ConsoleVacant, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole};
+pub use builder::{BuildChain, Vm};
+pub use console::{
+    AnyConsole, Console, ConsoleVacant, MayHaveConsole, NoConsole, OnIsaSerial, OnPl011, OnUart, OnVirtconsole,
+};
 pub use error::{BuildError, BuildErrors};
 pub use explain::{Explained, Reason};
-pub use size::{IntoMemory, Smp, SmpError};
+pub use size::{IntoMemory, IntoSmp, Smp, SmpError};
 
 use crate::QemuVersion;
 

@@ -38,6 +38,24 @@ impl IntoMemory for TemplateMemory<'_> {
     }
 }
 
+/// What can be given where the CPUs are wanted: an [`Smp`]. The trait is there for its message; it has no example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an `Smp`",
+    label = "expected an `Smp`",
+    note = "write `Smp::new(2)?`: a VM has one CPU at least, and machine types have a limit"
+)]
+pub trait IntoSmp {
+    #[doc(hidden)]
+    fn into_smp(self) -> Smp;
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoSmp for Smp {
+    fn into_smp(self) -> Smp {
+        self
+    }
+}
+
 /// The CPUs of a VM.
 ///
 /// ```

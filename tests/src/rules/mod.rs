@@ -30,6 +30,13 @@ pub struct Rule {
 pub enum Held {
     /// By the compiler; cases in `ui-tests/ui/`, without their extension. The first one is shown.
     Compiler(&'static [&'static str]),
+    /// It cannot be written: what is said last counts.
+    Replaced {
+        /// The file with the code.
+        source: &'static str,
+        /// The command that comes of it.
+        command: fn() -> String,
+    },
     /// At run time, before anything starts: the code, and the error that it really gives.
     RunTime {
         /// The file with the code.
@@ -71,6 +78,8 @@ pub enum Loss {
     Console,
     /// It never gets as far as its agent.
     Boot,
+    /// QEMU aborts when it uses its devices.
+    Abort,
     /// It never gets as far as its agent, and the firmware says this for ever.
     BootWith(&'static str),
     /// Its balloon changes the template file.

@@ -23,6 +23,7 @@ pub fn markdown() -> String {
         let found = match rule.held {
             Held::Compiler(_) => "compiler",
             Held::RunTime { .. } => "error before the start",
+            Held::Replaced { .. } => "cannot be written",
         };
         let _ = write!(page, "| [{0}](#rule-{0}) | {1} | {found} |", number + 1, rule.title);
         for version in VERSIONS {
@@ -67,6 +68,7 @@ fn word(does: Does) -> &'static str {
         Does::Accepts => "accepts",
         Does::Boots => "boots",
         Does::Loses(Loss::Console) => "**silent: no console output**",
+        Does::Loses(Loss::Abort) => "**aborts while the guest boots**",
         Does::Loses(Loss::Boot | Loss::BootWith(_)) => "**silent: never boots**",
         Does::Loses(Loss::Template) => "**silent: changes the template**",
         Does::Loses(Loss::Cmdline) => "**silent: parameters are lost**",
@@ -93,16 +95,22 @@ fn section(page: &mut String, number: usize, rule: &Rule) {
             }
         }
         Held::RunTime { source, error } => {
-            // The braces and indentation of the included block, and its last line, which only ends it, are left out.
-            let lines: Vec<&str> = source.lines().collect();
-            let code: Vec<&str> =
-                lines[1..lines.len() - 2].iter().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
-            let _ = writeln!(page, "```rust,ignore\n{}\n```\n\n```text\n{}\n```\n", code.join("\n"), error());
+            let _ = writeln!(page, "```rust,ignore\n{}\n```\n\n```text\n{}\n```\n", code(source), error());
+        }
+        Held::Replaced { source, command } => {
+            let _ = writeln!(page, "```rust,ignore\n{}\n```\n\n```text\n{}\n```\n", code(source), command());
         }
     }
     for twin in rule.twins {
         describe(page, twin);
     }
+}
+
+/// An included block without its braces and indentation, and without its last line, which only ends it.
+fn code(source: &str) -> String {
+    let lines: Vec<&str> = source.lines().collect();
+    let inner = &lines[1..lines.len() - 2];
+    inner.iter().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn describe(page: &mut String, twin: &Twin) {
@@ -118,6 +126,7 @@ fn describe(page: &mut String, twin: &Twin) {
                 page,
                 "- {versions}: accepts; the guest runs, its agent answers, and its console shows not one byte"
             ),
+            Does::Loses(Loss::Abort) => writeln!(page, "- {versions}: accepts; QEMU aborts while the guest boots"),
             Does::Loses(Loss::Boot) => {
                 writeln!(page, "- {versions}: accepts; the guest never gets as far as its agent")
             }

@@ -23,6 +23,20 @@ macro_rules! snippet {
     };
 }
 
+macro_rules! replaced {
+    ($name:literal) => {
+        Held::Replaced {
+            source: include_str!(concat!("../../rules/", $name, ".rs")),
+            command: || {
+                fn last() -> Result<qemu_dsl::QemuCommand, Box<dyn std::error::Error>> {
+                    include!(concat!("../../rules/", $name, ".rs"))
+                }
+                last().expect("it is built").to_string()
+            },
+        }
+    };
+}
+
 /// All rules.
 pub const RULES: &[Rule] = &[
     Rule {
@@ -108,9 +122,9 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "`console=` on the kernel command line",
+        title: "`console=` on the kernel command line of a VM with a console",
         held: snippet!("console_in_cmdline"),
-        why: "The text may come from elsewhere, so its words are looked at when the VM is built. The console method writes the parameter.",
+        why: "The text may come from elsewhere, so its words are looked at when the VM is built. The console method writes the parameter. Linux's own splitting decides what is one, quotes and its odd spaces included. `Kernel::own_console()` leaves the text as it is.",
         twins: &[Twin {
             arch: Aarch64,
             args: "-M virt -cpu cortex-a57 -serial none -append console=ttyAMA0",
@@ -578,5 +592,240 @@ pub const RULES: &[Rule] = &[
                 does: &[(ALL, Loses(Loss::Cmdline))],
             },
         ],
+    },
+    Rule {
+        title: "a shared image in several devices, one of them with an I/O thread",
+        held: snippet!("shared_image_on_a_thread"),
+        why: "Which devices share an image, and which version starts, is known when the VM is built. With a target of 10.0 or later it is built.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M q35 -serial stdio -append console=ttyS0 -blockdev file,node-name=d,read-only=on,filename={dir}/disk.raw -object iothread,id=i -device virtio-blk-pci,drive=d,iothread=i -device virtio-blk-pci,drive=d,iothread=i",
+            does: &[("5.2", Loses(Loss::Boot)), ("7.2", Loses(Loss::Abort)), ("10.0 11.1", Boots)],
+        }],
+    },
+    Rule {
+        title: "a CPU model that was chosen for another machine or accelerator",
+        held: Held::Compiler(&["cpu/best_of_another_machine"]),
+        why: "`BestCpu` is chosen by the VM that it is given to.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -cpu cortex-a57",
+            does: &[(ALL, Rejects("unable to find CPU model 'cortex-a57'"))],
+        }],
+    },
+    Rule {
+        title: "the proof of another version than the target's",
+        held: snippet!("proof_of_another_version"),
+        why: "A proof is a value, and the target is one too: where both are known, they are compared.",
+        twins: &[Twin {
+            arch: Aarch64,
+            args: "-M virt -cpu cortex-a57 -object iothread,id=i -drive file={dir}/disk.raw,format=raw,if=none,id=d -device virtio-blk-device,drive=d,iothread=i",
+            does: &[("5.2 7.2", Rejects("ioeventfd is required for iothread")), ("10.0 11.1", Accepts)],
+        }],
+    },
+    Rule {
+        title: "`reconnect` in seconds where it is gone",
+        held: Held::Compiler(&["version/reconnect_seconds_with_a_lower_bound"]),
+        why: "The proof has both ends.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -netdev stream,id=n,addr.type=unix,addr.path={dir}/listen.sock,reconnect=5 -device virtio-net-pci,netdev=n",
+            does: &[
+                ("5.2", Rejects("'stream'")),
+                ("7.2", Rejects("Parameter 'reconnect' is unexpected")),
+                ("10.0", Accepts),
+                ("11.1", Rejects("Parameter 'reconnect' is unexpected")),
+            ],
+        }],
+    },
+    Rule {
+        title: "an I/O thread for a virtio-mmio device of a machine that has ioeventfd for PCI only",
+        held: snippet!("iothread_on_mmio"),
+        why: "The transport is chosen when the device is added, after the thread.",
+        twins: &[Twin {
+            arch: Aarch64,
+            args: "-M virt -cpu cortex-a57 -object iothread,id=i -drive file={dir}/disk.raw,format=raw,if=none,id=d -device virtio-blk-device,drive=d,iothread=i",
+            does: &[("5.2 7.2", Rejects("ioeventfd is required for iothread")), ("10.0 11.1", Accepts)],
+        }],
+    },
+    Rule {
+        title: "a back end, a port or a controller that nothing uses",
+        held: snippet!("unused"),
+        why: "The guest would not see it. The compiler warns of a handle that is dropped; what is kept for later is said with `vm.spare`.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=d -chardev null,id=c -object iothread,id=i -device virtio-serial-pci",
+            does: &[(ALL, Accepts)],
+        }],
+    },
+    Rule {
+        title: "one back end in two front ends, through a reference",
+        held: snippet!("used_twice"),
+        why: "A reference to a handle is an option value too, so uses are counted.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -chardev null,id=c -device pci-serial,chardev=c -serial chardev:c",
+            does: &[(ALL, Rejects("in use"))],
+        }],
+    },
+    Rule {
+        title: "the kernel, the CPUs or the name twice",
+        held: replaced!("kernel_twice"),
+        why: "Choices at run time say a thing again. QEMU would boot the second kernel with the first one's initial RAM disk, and merge the CPUs.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -smp 2,maxcpus=2 -smp 4",
+                does: &[(ALL, Rejects("maxcpus must be equal to or greater than smp"))],
+            },
+            Twin { arch: X86_64, args: "-M pc -name a -name b", does: &[(ALL, Accepts)] },
+        ],
+    },
+    Rule {
+        title: "numbers that QEMU does not count to",
+        held: snippet!("numbers_out_of_range"),
+        why: "A value decides.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=d,bps=18446744073709551615",
+                does: &[(ALL, Rejects("values must be within [0, 1000000000000000]"))],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=d -device virtio-blk-pci,drive=d,bootindex=2147483648",
+                does: &[(ALL, Rejects("int32"))],
+            },
+        ],
+    },
+    Rule {
+        title: "one path for two sockets, or for a log and a disk",
+        held: snippet!("one_path_twice"),
+        why: "Paths may come from data. The second socket takes the path from the first, and a log file is emptied when QEMU starts.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -chardev socket,id=a,path={dir}/s.sock,server=on,wait=off -chardev socket,id=b,path={dir}/s.sock,server=on,wait=off",
+                does: &[(ALL, Accepts)],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M pc -chardev file,id=a,path={dir}/log -chardev file,id=b,path={dir}/log",
+                does: &[(ALL, Accepts)],
+            },
+        ],
+    },
+    Rule {
+        title: "one disk image for two drives",
+        held: snippet!("one_image_twice"),
+        why: "Only what is literally the same path is found. `vm.shared_image` is for an image that nobody writes.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=a -device virtio-blk-pci,drive=a -drive file={dir}/disk.raw,format=raw,if=none,id=b -device virtio-blk-pci,drive=b",
+                does: &[(ALL, Rejects("lock"))],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=a,file.locking=off -device virtio-blk-pci,drive=a -drive file={dir}/disk.raw,format=raw,if=none,id=b,file.locking=off -device virtio-blk-pci,drive=b",
+                does: &[(ALL, Accepts)],
+            },
+        ],
+    },
+    Rule {
+        title: "one place in the boot order, or one chassis and slot, for two devices",
+        held: snippet!("one_place_twice"),
+        why: "The numbers may come from data.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M q35 -device virtio-rng-pci,bootindex=0 -device virtio-net-pci,bootindex=0",
+                does: &[(ALL, Rejects("bootindex"))],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M q35 -device pcie-root-port,chassis=1,slot=3 -device pcie-root-port,chassis=1,slot=3",
+                does: &[(ALL, Rejects("Can't add chassis slot, error -16"))],
+            },
+        ],
+    },
+    Rule {
+        title: "a MAC address that QEMU gives to another device",
+        held: snippet!("mac_that_qemu_gives"),
+        why: "QEMU counts up from 52:54:00:12:34:56 where a device has none, and does not look at those that follow.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -netdev user,id=a -device virtio-net-pci,netdev=a -netdev user,id=b -device virtio-net-pci,netdev=b,mac=52:54:00:12:34:56",
+            does: &[(ALL, Accepts)],
+        }],
+    },
+    Rule {
+        title: "an id that QEMU keeps for itself",
+        held: snippet!("reserved_id"),
+        why: "Ids may come from data.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -chardev null,id=compat_monitor0 -monitor unix:{dir}/m.sock,server=on,wait=off",
+                does: &[(ALL, Rejects("compat_monitor0"))],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M pc -object iothread,id=pc.ram",
+                does: &[("5.2", Rejects("pc.ram")), ("7.2 10.0 11.1", Rejects("reserved for the default RAM backend"))],
+            },
+        ],
+    },
+    Rule {
+        title: "an empty path",
+        held: snippet!("empty_path"),
+        why: "Paths may come from data.",
+        twins: &[
+            Twin { arch: X86_64, args: "-M pc -kernel ", does: &[(ALL, Rejects("could not open kernel file"))] },
+            Twin { arch: X86_64, args: "-M pc -chardev file,id=c,path=", does: &[(ALL, Rejects("Could not open"))] },
+        ],
+    },
+    Rule {
+        title: "a monitor on a character device that does not both read and write",
+        held: snippet!("monitor_that_hears_nobody"),
+        why: "Back ends say which they are; one handle type for all of them lets loops and vectors work.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M pc -chardev file,id=c,path={dir}/log -qmp chardev:c",
+                does: &[(ALL, Accepts)],
+            },
+            Twin {
+                arch: X86_64,
+                args: "-M pc -chardev null,id=c,mux=on -mon chardev=c,mode=control",
+                does: &[(ALL, Rejects("QEMU_CHAR_FEATURE_GCONTEXT"))],
+            },
+        ],
+    },
+    Rule {
+        title: "a memory template that is not there, is no file, or is too small",
+        held: snippet!("template_that_is_not_there"),
+        why: "Files are looked at before QEMU starts, not when the VM is built.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc,memory-backend=mem -m 128M -object memory-backend-file,id=mem,size=128M,mem-path={dir}/typo,share=off",
+            does: &[(ALL, Accepts)],
+        }],
+    },
+    Rule {
+        title: "a socket that is closed before QEMU gets it",
+        held: Held::Compiler(&["handle/closed_listener"]),
+        why: "`PassedSocket` borrows its listener, and two character devices with one descriptor are an error of the VM.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -chardev socket,id=c,fd=77,server=on,wait=off",
+            does: &[(ALL, Rejects("fd"))],
+        }],
+    },
+    Rule {
+        title: "a flag and its value in one raw argument",
+        held: snippet!("flag_and_value_in_one"),
+        why: "An argument with a hyphen first is a flag to QEMU, and none of its flags has a space. An empty argument would be a disk image.",
+        twins: &[Twin { arch: X86_64, args: "-M pc -device\tedu", does: &[(ALL, Rejects("invalid option"))] }],
     },
 ];

@@ -5,7 +5,7 @@ use qemu_dsl::machine::IoEventFd;
 use qemu_dsl::prelude::*;
 
 fn any(vm: &mut impl AnyVm) {
-    vm.add_virtio(VirtioBalloon::new());
+    vm.add(VirtioBalloon::new());
 }
 
 fn with_iothread<M: IoEventFd<A> + HasBus<Virtio>, A: Accelerator>(vm: &mut Vm<M, A>, images: &[String]) {

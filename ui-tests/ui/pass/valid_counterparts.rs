@@ -36,7 +36,7 @@ fn main() {
     // version: by the version of the binary
     let version = QemuVersion::new(9, 1, 0);
     let netdev = StreamNetdev::unix(SocketPath::new("net.sock").unwrap());
-    let netdev = match (version.since(), version.since()) {
+    let netdev = match (version.since(), version.between()) {
         (Some(proof), _) => netdev.reconnect(Reconnect::milliseconds(250, proof)),
         (None, Some(proof)) => netdev.reconnect(Reconnect::seconds(1, proof)),
         (None, None) => netdev,
@@ -46,7 +46,8 @@ fn main() {
     let net = vm.netdev(netdev);
     vm.add(VirtioNet::new(net));
     if let Some(proof) = QemuVersion::new(10, 0, 0).since() {
-        vm.iothread_since(id!("io"), proof);
+        let iothread = vm.iothread_since(id!("io"), proof);
+        vm.spare(iothread);
     }
     vm.build().unwrap();
 }

@@ -1,0 +1,92 @@
+//! What a builder notes while options are written: which parts are used where, and which values must differ.
+
+use std::ops::Range;
+
+/// A kind of values that must differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unique {
+    /// The name of a port, on the virtio-serial controller with this number.
+    PortName(u32),
+    /// The serial number of a disk.
+    DiskSerial,
+    /// The MAC address of a network device.
+    Mac,
+    /// A network device without one: QEMU chooses.
+    AutomaticMac,
+    /// A place in the boot order.
+    BootIndex(u32),
+    /// The chassis and the slot of a PCI Express port.
+    Chassis(u8, u16),
+    /// A device of which there is one at most.
+    Single(&'static str),
+    /// A file descriptor that is handed to QEMU.
+    Fd(i32),
+    /// A path, and what it is for.
+    Path(Role),
+}
+
+/// What QEMU does with the file or socket at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Disk,
+    ReadOnlyDisk,
+    Log,
+    Listens,
+    Template,
+    TemplateReader,
+}
+
+impl Role {
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Disk => "a disk image that the guest writes",
+            Self::ReadOnlyDisk => "a disk image that the guest reads",
+            Self::Log => "a log file",
+            Self::Listens => "a socket that QEMU listens on",
+            Self::Template => "a memory template that the guest writes",
+            Self::TemplateReader => "a memory template that the guest starts from",
+        }
+    }
+
+    /// Whether nobody else can have the path.
+    pub(crate) const fn is_exclusive(self) -> bool {
+        matches!(self, Self::Disk | Self::Log | Self::Listens | Self::Template)
+    }
+}
+
+/// One use of a part.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Use {
+    /// Which part.
+    pub(crate) part: u32,
+    /// In which argument of the command.
+    pub(crate) argument: u32,
+    /// Whether it is in a virtio-mmio device.
+    pub(crate) mmio: bool,
+}
+
+/// A value that must differ from others of its kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    pub(crate) kind: Unique,
+    /// Where its text stands in the command; nowhere, where the kind says it all.
+    pub(crate) text: Range<usize>,
+    /// Whether the text stands in an option, where commas are doubled.
+    pub(crate) escaped: bool,
+}
+
+/// What is noted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Noted {
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) uses: Vec<Use>,
+    /// The argument that is being written.
+    pub(crate) argument: u32,
+}
+
+impl Noted {
+    pub(crate) fn clear(&mut self) {
+        self.claims.clear();
+        self.uses.clear();
+    }
+}

@@ -1,0 +1,268 @@
+//! What can be judged only when a VM is complete: what is unused, what is used twice, what must differ, what does not fit.
+
+use memchr::memmem;
+
+use super::error::BuildError;
+use super::inner::{Inner, NO_ACPI_SLOTS};
+use crate::backend::ReadOnlyImage;
+use crate::opts::{Claim, Part, Trait, Transport, Unique};
+use crate::{QemuCommand, QemuVersion};
+
+/// The longest command line that x86 and arm64 kernels keep; what is behind it is lost, and nobody says so. (`COMMAND_LINE_SIZE`,
+/// arch/*/include/uapi/asm/setup.h: 2048 with NUL)
+const MAX_CMDLINE: usize = 2047;
+
+/// What QEMU's own MAC addresses begin with, and the last byte of the first of them. (`qemu_macaddr_default_if_unset`, net/net.c)
+const AUTOMATIC_MAC: (&str, u8) = ("52:54:00:12:34:", 0x56);
+
+impl Inner {
+    /// Everything.
+    pub(super) fn check(&mut self) {
+        let mut errors = std::mem::take(&mut self.errors);
+        self.check_parts(&mut errors);
+        self.check_threads(&mut errors);
+        check_claims(&self.command, &mut errors);
+        self.check_counts(&mut errors);
+        self.errors = errors;
+    }
+
+    fn is_at_least(&self, major: u16, minor: u16) -> bool {
+        self.context.version.is_some_and(|version: QemuVersion| version.is_at_least(major, minor))
+    }
+
+    /// What nobody uses, and what too many do.
+    fn check_parts(&self, errors: &mut Vec<BuildError>) {
+        let scratch = &self.command.scratch;
+        let mut idle_controller = false;
+        for (number, part) in scratch.parts.iter().enumerate() {
+            if part.kind.user.is_empty() {
+                continue;
+            }
+            let uses = scratch.noted.uses.iter().filter(|used| used.part as usize == number).count();
+            if uses > part.most as usize {
+                errors.push(BuildError::UsedTwice {
+                    what: part.kind.what,
+                    id: part.id.to_string(),
+                    user: part.kind.user,
+                });
+            }
+            // Its ports are behind it, and one error is enough for all.
+            let is_port = part.kind.prefix == "port";
+            let is_unused = uses == 0 && !part.is_spare;
+            if is_unused && !(is_port && idle_controller) {
+                errors.push(BuildError::Unused { what: part.kind.what, id: part.id.to_string(), user: part.kind.user });
+            }
+            if !is_port {
+                idle_controller = is_unused;
+            }
+            if part.kind.space() == "-drive"
+                && part.id.as_str().len() > ReadOnlyImage::MAX_NODE_NAME
+                && part.kind.is_shared
+            {
+                errors.push(BuildError::NodeName { id: part.id.to_string() });
+            }
+        }
+    }
+
+    /// I/O threads: where they do not work.
+    fn check_threads(&self, errors: &mut Vec<BuildError>) {
+        let scratch = &self.command.scratch;
+        let is_thread = |part: &Part| part.kind.prefix == "iothread";
+        let uses = &scratch.noted.uses;
+        let part = |number: u32| scratch.parts.get(number as usize);
+        let threads = uses.iter().filter(|used| part(used.part).is_some_and(is_thread));
+        for thread in threads {
+            let is_proven = part(thread.part).is_some_and(|part| part.trait_of == Trait::Proven);
+            let id = || part(thread.part).map(|part| part.id.to_string()).unwrap_or_default();
+            if is_proven
+                && self.context.version.is_some()
+                && !self.is_at_least(10, 0)
+                && !self.has_ioeventfd(thread.mmio)
+            {
+                errors.push(BuildError::IoThreadVersion { id: id() });
+            } else if !is_proven && !self.has_ioeventfd(thread.mmio) && self.board.transport == Transport::Pci {
+                errors.push(BuildError::IoThreadOnMmio { id: id() });
+            }
+            let shared = uses.iter().find(|used| {
+                used.argument == thread.argument
+                    && part(used.part).is_some_and(|part| part.kind.flag == "-blockdev")
+                    && uses.iter().filter(|other| other.part == used.part).count() > 1
+            });
+            if let Some(image) = shared.and_then(|used| part(used.part))
+                && !self.is_at_least(10, 0)
+                && !errors.iter().any(|error| matches!(error, BuildError::SharedImageOnThread { .. }))
+            {
+                errors.push(BuildError::SharedImageOnThread { image: image.id.to_string(), id: id() });
+            }
+        }
+    }
+
+    fn has_ioeventfd(&self, mmio: bool) -> bool {
+        !mmio || self.mmio_ioeventfd || self.is_at_least(10, 0)
+    }
+
+    fn check_counts(&self, errors: &mut Vec<BuildError>) {
+        if let Some(max) = self.board.max_cpus
+            && self.cpus > max
+        {
+            errors.push(BuildError::TooManyCpus { cpus: self.cpus, max });
+        }
+        if let Some(slots) = self.board.mmio_slots
+            && self.mmio_devices > slots
+        {
+            let remedy = match slots {
+                NO_ACPI_SLOTS => ": `Microvm::with_acpi()` has 24, `Microvm::with_pcie()` has PCI",
+                24 => ": `Microvm::with_pcie()` has PCI",
+                _ => ": use a machine type with PCI",
+            };
+            errors.push(BuildError::MmioSlots { devices: self.mmio_devices, slots, remedy });
+        }
+    }
+
+    pub(super) fn check_cmdline(&mut self, len: usize) {
+        // A microvm without ACPI announces each device there: ` virtio_mmio.device=512@0xfeb00e00:12`.
+        let devices = if self.board.mmio_slots == Some(NO_ACPI_SLOTS) { 37 * self.mmio_devices as usize } else { 0 };
+        if len + devices > MAX_CMDLINE {
+            self.error(BuildError::CmdlineTooLong { len, max: MAX_CMDLINE.saturating_sub(devices) });
+        }
+    }
+}
+
+/// Values that have to differ and do not.
+fn check_claims(command: &QemuCommand, errors: &mut Vec<BuildError>) {
+    let claims = &command.scratch.noted.claims;
+    for (count, claim) in claims.iter().enumerate() {
+        for earlier in &claims[..count] {
+            if let Some(error) = clash(command, earlier, claim) {
+                errors.push(error);
+                break;
+            }
+        }
+    }
+    if claims.iter().any(|claim| claim.kind == Unique::AutomaticMac) {
+        check_automatic_macs(command, errors);
+    }
+}
+
+fn clash(command: &QemuCommand, earlier: &Claim, claim: &Claim) -> Option<BuildError> {
+    let same = || same_text(command, earlier, claim);
+    match (earlier.kind, claim.kind) {
+        (Unique::Path(first), Unique::Path(second)) => {
+            let clashes = (first.is_exclusive() || second.is_exclusive()) && same();
+            clashes.then(|| BuildError::SamePath {
+                path: text(command, claim),
+                first: first.words(),
+                second: second.words(),
+            })
+        }
+        (first, second) if first != second => None,
+        (Unique::PortName(_), _) => same().then(|| BuildError::PortName { name: text(command, claim) }),
+        (Unique::DiskSerial, _) => same().then(|| BuildError::SameSerial { serial: text(command, claim) }),
+        (Unique::Mac, _) => same().then(|| BuildError::SameMac { mac: text(command, claim) }),
+        (Unique::BootIndex(index), _) => Some(BuildError::SameBootIndex { index }),
+        (Unique::Chassis(chassis, slot), _) => Some(BuildError::SameChassis { chassis, slot }),
+        (Unique::Single(device), _) => Some(BuildError::Single { device }),
+        (Unique::Fd(fd), _) => Some(BuildError::SameDescriptor { fd }),
+        (Unique::AutomaticMac | Unique::Path(_), _) => None,
+    }
+}
+
+/// The text of a claim, as it was before it was escaped.
+fn text(command: &QemuCommand, claim: &Claim) -> String {
+    let text = String::from_utf8_lossy(command.bytes(claim.text.clone())).into_owned();
+    if claim.escaped { text.replace(",,", ",") } else { text }
+}
+
+fn same_text(command: &QemuCommand, one: &Claim, other: &Claim) -> bool {
+    let (a, b) = (command.bytes(one.text.clone()), command.bytes(other.text.clone()));
+    if one.escaped == other.escaped || !(a.contains(&b',') || b.contains(&b',')) {
+        return a == b;
+    }
+    let (escaped, plain) = if one.escaped { (a, b) } else { (b, a) };
+    // Each comma stands twice in the one, once in the other.
+    let mut rest = escaped.iter();
+    plain.iter().all(|byte| rest.next() == Some(byte) && (*byte != b',' || rest.next() == Some(byte)))
+        && rest.next().is_none()
+}
+
+/// An address that QEMU gives to one device, and the definition to another.
+fn check_automatic_macs(command: &QemuCommand, errors: &mut Vec<BuildError>) {
+    let mut taken = [false; 256];
+    for claim in &command.scratch.noted.claims {
+        let given = match claim.kind {
+            Unique::Mac => command.bytes(claim.text.clone()),
+            Unique::AutomaticMac => {
+                if let Some(free) = (usize::from(AUTOMATIC_MAC.1)..0xff).find(|last| !taken[*last]) {
+                    taken[free] = true;
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        let last = given.strip_prefix(AUTOMATIC_MAC.0.as_bytes());
+        let last = last.and_then(|last| u8::from_str_radix(std::str::from_utf8(last).ok()?, 16).ok());
+        if let Some(last) = last
+            && std::mem::replace(&mut taken[usize::from(last)], true)
+        {
+            errors.push(BuildError::AutomaticMac { mac: text(command, claim) });
+        }
+    }
+}
+
+/// The parameters that set the console, as Linux reads them; `--` ends its own. (`next_arg`, lib/cmdline.c; `parse_args`,
+/// kernel/params.c)
+pub(super) fn console_parameters(cmdline: &[u8], console: &'static str) -> Vec<BuildError> {
+    if memmem::find(cmdline, b"console=").is_none() {
+        return Vec::new();
+    }
+    let mut errors = Vec::new();
+    let mut rest = cmdline;
+    loop {
+        let start = rest.iter().position(|byte| !is_space(*byte)).unwrap_or(rest.len());
+        rest = &rest[start..];
+        let mut in_quotes = false;
+        let end = rest.iter().position(|&byte| {
+            in_quotes ^= byte == b'"';
+            is_space(byte) && !in_quotes
+        });
+        let (word, more) = rest.split_at(end.unwrap_or(rest.len()));
+        if word.is_empty() || word == b"--" {
+            return errors;
+        }
+        let parameter = word.strip_prefix(b"\"").unwrap_or(word);
+        if parameter.starts_with(b"console=") {
+            errors
+                .push(BuildError::ConsoleInCmdline { parameter: String::from_utf8_lossy(word).into_owned(), console });
+        }
+        rest = more;
+    }
+}
+
+/// Linux's `isspace`: Latin-1's space without breaks is one. (lib/ctype.c)
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | 0x09..=0x0d | 0xa0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn console_is_found_as_linux_finds_it() {
+        let found = |text: &[u8]| console_parameters(text, "ttyS0").len();
+        for (text, count) in [
+            (&b"console=tty0 quiet"[..], 1),
+            (b"\"console=tty0\" quiet", 1),
+            (b"quiet\x0bconsole=tty0", 1),
+            (b"quiet\xa0console=tty0", 1),
+            (b"console=ttyS0 console=tty0", 2),
+            (b"rdinit=/x -- console=foo", 0),
+            (b"dyndbg=\"file a +p; console=b\"", 0),
+            (b"netconsole=x earlyconsole=y", 0),
+            (b"a\"b console=tty0", 0),
+            (b"", 0),
+        ] {
+            assert_eq!(found(text), count, "{}", text.escape_ascii());
+        }
+    }
+}
