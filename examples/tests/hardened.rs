@@ -359,3 +359,18 @@ fn a_full_disk_is_told() {
     let console = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(stderr(&output).contains("the host's disk was full"), "{}\n{console}", stderr(&output));
 }
+
+/// A guest that floods its console fills nobody's disk.
+#[test]
+fn a_console_has_an_end() {
+    let place = Place::new();
+    // A stand-in for QEMU: a guest under emulation takes minutes to say so much.
+    let qemu = place.script("qemu", "#!/bin/sh\nexec head -c 40000000 /dev/zero | tr '\\0' x\n");
+    let facts = place.file("facts.json", TCG);
+    let mut command = place.command();
+    command.args([OsStr::new("--facts"), facts.as_ref(), "--qemu".as_ref(), qemu.as_ref()]);
+    let output = command.args([OsStr::new("--kernel-dir"), minimal().as_ref()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert_eq!(output.stdout.len(), 16 << 20);
+    assert!(stderr(&output).contains("the rest is not shown"), "{}", stderr(&output));
+}
