@@ -213,11 +213,12 @@ impl Machine {
     fn checked(&self, stream: UnixStream, path: &Path) -> Result<UnixStream, LaunchError> {
         let failed = |source| LaunchError::Socket { path: path.display().to_string(), source };
         let Some(peer) = peer(&stream).map_err(|error| failed(error.into()))? else { return Ok(stream) };
-        if self.watch.is_own(peer.pid) {
-            return Ok(stream);
-        }
+        // Before it is looked up: a number from another namespace's /proc may be right by chance.
         if !crate::process::is_visible() {
             return Err(LaunchError::NoProc { path: path.display().to_string() });
+        }
+        if self.watch.is_own(peer.pid) {
+            return Ok(stream);
         }
         // What has just ended cannot be told apart any more: then the program's end is the reason.
         if !peer.is_alive()
