@@ -365,12 +365,13 @@ fn a_full_disk_is_told() {
 fn a_console_has_an_end() {
     let place = Place::new();
     // A stand-in for QEMU: a guest under emulation takes minutes to say so much.
-    let qemu = place.script("qemu", "#!/bin/sh\nexec head -c 40000000 /dev/zero | tr '\\0' x\n");
+    let qemu = place.script("qemu", "#!/bin/sh\nhead -c 20000000 /dev/zero | tr '\\0' x\nexec sleep 600\n");
     let facts = place.file("facts.json", TCG);
     let mut command = place.command();
     command.args([OsStr::new("--facts"), facts.as_ref(), "--qemu".as_ref(), qemu.as_ref()]);
+    command.args(["--timeout", "5"]);
     let output = command.args([OsStr::new("--kernel-dir"), minimal().as_ref()]).output().unwrap();
-    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert_eq!(output.stdout.len(), 16 << 20);
     assert!(stderr(&output).contains("the rest is not shown"), "{}", stderr(&output));
 }
