@@ -303,8 +303,8 @@ and `unshare` of util-linux with 1 and a complaint of its own.
 **What cannot be ended** is `LaunchError::Alive`, with the reason, 2 s after SIGKILL: a process that somebody traces and does not let go of, that
 runs as a user whose processes this one may not signal, or that waits in the kernel for a device. All else of the machine is gone then.
 
-**What cannot be seen** is not touched. Where /proc is that of another process namespace, its numbers are others' here: connecting is
-`LaunchError::NoProc`, nothing is looked up, and nothing but the program's own process group is killed.
+**What cannot be seen** is not touched. Where /proc is that of another process namespace, its numbers are others' here: nothing is started
+(`LaunchError::NoProc`), and probes end no more than the process groups of what they start.
 
 ## What ends QEMU with its launcher
 
