@@ -10,7 +10,7 @@ const SHOWN: usize = 16 << 20;
 
 /// Writes what the guest says, with everything that a terminal would obey made visible: the guest is not trusted.
 pub(crate) fn show() -> impl FnMut(&[u8]) + Send {
-    let mut console = Console { visible: Visible::new(), room: SHOWN };
+    let mut console = Console { visible: Visible::new(), room: Some(SHOWN) };
     move |chunk| {
         let text = console.visible.show(chunk);
         console.room = write(&text, console.room);
@@ -19,7 +19,8 @@ pub(crate) fn show() -> impl FnMut(&[u8]) + Send {
 
 struct Console {
     visible: Visible,
-    room: usize,
+    /// How much may be shown still; [`None`] once it was said that no more is.
+    room: Option<usize>,
 }
 
 impl Drop for Console {
@@ -30,17 +31,15 @@ impl Drop for Console {
 }
 
 /// Writes as much as there is room for; the room that is left.
-fn write(text: &str, room: usize) -> usize {
-    if room == 0 {
-        return 0;
-    }
+fn write(text: &str, room: Option<usize>) -> Option<usize> {
+    let room = room?;
     let part = &text[..text.floor_char_boundary(room)];
     let mut out = io::stdout().lock();
     // A closed standard output does not end the machine.
     let _ = out.write_all(part.as_bytes()).and_then(|()| out.flush());
     if part.len() == text.len() {
-        return room - part.len();
+        return Some(room - part.len());
     }
     crate::tell("the console has said 16 MiB: the rest is not shown");
-    0
+    None
 }
