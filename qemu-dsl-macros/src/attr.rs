@@ -1,8 +1,9 @@
 //! Reads `#[qemu(...)]` attributes. Each mistake lands on its own span, and reading goes on behind it.
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, Path};
+use syn::parse::ParseStream;
+use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, Path, Type};
 
 use crate::ctxt::Ctxt;
 use crate::words::{CASES, Case, suggest};
@@ -16,10 +17,19 @@ pub(crate) struct ContainerAttrs {
     pub(crate) bus: Option<Path>,
     pub(crate) tag: Option<LitStr>,
     pub(crate) value: Option<Span>,
-    pub(crate) write_only: bool,
+    pub(crate) read: Option<Span>,
+    pub(crate) build: Option<Build>,
+    pub(crate) setters: Option<Span>,
+    pub(crate) check: Option<Path>,
     pub(crate) single: bool,
     pub(crate) rename_all: Option<Case>,
     pub(crate) krate: Option<Path>,
+}
+
+/// `build`, or `build = "What new() makes."`.
+pub(crate) struct Build {
+    pub(crate) span: Span,
+    pub(crate) doc: Option<LitStr>,
 }
 
 /// What stands on a field or a variant.
@@ -29,10 +39,40 @@ pub(crate) struct FieldAttrs {
     pub(crate) rename_all: Option<Case>,
     pub(crate) prefix: Option<LitStr>,
     pub(crate) flatten: Option<Span>,
+    pub(crate) list: Option<Span>,
     pub(crate) skip: Option<Span>,
     pub(crate) skip_if: Option<Path>,
     pub(crate) since: Option<Version>,
     pub(crate) until: Option<Version>,
+    pub(crate) range: Option<Range>,
+    pub(crate) power_of_two: Option<Span>,
+    pub(crate) unique: Option<LitStr>,
+    pub(crate) needs: Vec<LitStr>,
+    pub(crate) conflicts: Vec<LitStr>,
+    pub(crate) default: Option<Preset>,
+    pub(crate) with: Option<With>,
+    pub(crate) no_setter: Option<Span>,
+}
+
+/// `1..=1024`. The bounds are constants of any integer type.
+pub(crate) struct Range {
+    pub(crate) span: Span,
+    pub(crate) from: TokenStream,
+    pub(crate) to: TokenStream,
+}
+
+/// `default`, or `default = expression`.
+pub(crate) struct Preset {
+    pub(crate) span: Span,
+    pub(crate) value: Option<TokenStream>,
+}
+
+/// `with = |name: Type| expression`: what callers give, and how it becomes the value.
+pub(crate) struct With {
+    pub(crate) span: Span,
+    pub(crate) name: Ident,
+    pub(crate) ty: Type,
+    pub(crate) value: TokenStream,
 }
 
 /// A `"major.minor"` literal.
@@ -42,9 +82,39 @@ pub(crate) struct Version {
     pub(crate) literal: LitStr,
 }
 
-const CONTAINER: &[&str] =
-    &["device", "implied", "virtio", "bus", "tag", "value", "single", "write_only", "rename_all", "crate"];
-const FIELD: &[&str] = &["rename", "prefix", "flatten", "skip", "skip_if", "since", "until"];
+const CONTAINER: &[&str] = &[
+    "device",
+    "implied",
+    "virtio",
+    "bus",
+    "tag",
+    "value",
+    "single",
+    "build",
+    "setters",
+    "read",
+    "check",
+    "rename_all",
+    "crate",
+];
+const FIELD: &[&str] = &[
+    "rename",
+    "prefix",
+    "flatten",
+    "list",
+    "skip",
+    "skip_if",
+    "since",
+    "until",
+    "range",
+    "power_of_two",
+    "unique",
+    "needs",
+    "conflicts",
+    "default",
+    "with",
+    "no_setter",
+];
 const VARIANT: &[&str] = &["rename", "rename_all", "since", "until"];
 
 /// Where attributes stand: which keys are known there, and what the place is called.
@@ -68,8 +138,15 @@ impl ContainerAttrs {
                 out.single = true;
                 Ok(())
             }
+            "read" => set(cx, &meta, &mut out.read, |m| Ok(span(m))),
+            "build" => set(cx, &meta, &mut out.build, |m| {
+                let doc = if m.input.peek(syn::Token![=]) { Some(m.value()?.parse()?) } else { None };
+                Ok(Build { span: span(m), doc })
+            }),
+            "setters" => set(cx, &meta, &mut out.setters, |m| Ok(span(m))),
+            "check" => set(cx, &meta, &mut out.check, path),
             "write_only" => {
-                out.write_only = true;
+                cx.push(meta.error("reading back is asked for with `read`: remove `write_only`"));
                 Ok(())
             }
             "rename_all" => set(cx, &meta, &mut out.rename_all, case),
@@ -88,6 +165,18 @@ impl FieldAttrs {
             (Place::Variant, "rename_all") => set(cx, &meta, &mut out.rename_all, case),
             (Place::Field, "prefix") => set(cx, &meta, &mut out.prefix, text),
             (Place::Field, "flatten") => set(cx, &meta, &mut out.flatten, |m| Ok(span(m))),
+            (Place::Field, "list") => set(cx, &meta, &mut out.list, |m| Ok(span(m))),
+            (Place::Field, "range") => set(cx, &meta, &mut out.range, range),
+            (Place::Field, "power_of_two") => set(cx, &meta, &mut out.power_of_two, |m| Ok(span(m))),
+            (Place::Field, "unique") => set(cx, &meta, &mut out.unique, |m| m.value()?.parse()),
+            (Place::Field, "needs") => text(&meta).map(|key| out.needs.push(key)),
+            (Place::Field, "conflicts") => text(&meta).map(|key| out.conflicts.push(key)),
+            (Place::Field, "default") => set(cx, &meta, &mut out.default, |m| {
+                let value = if m.input.peek(syn::Token![=]) { Some(expression(m)?) } else { None };
+                Ok(Preset { span: span(m), value })
+            }),
+            (Place::Field, "with") => set(cx, &meta, &mut out.with, with),
+            (Place::Field, "no_setter") => set(cx, &meta, &mut out.no_setter, |m| Ok(span(m))),
             (Place::Field, "skip") => set(cx, &meta, &mut out.skip, |m| Ok(span(m))),
             (Place::Field, "skip_if") => set(cx, &meta, &mut out.skip_if, path),
             (_, "since") => set(cx, &meta, &mut out.since, version),
@@ -97,6 +186,17 @@ impl FieldAttrs {
         });
         out
     }
+}
+
+/// The whole documentation, where it is plain text.
+pub(crate) fn whole_doc(attrs: &[Attribute]) -> Option<String> {
+    let mut lines = Vec::new();
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("doc")) {
+        let Meta::NameValue(meta) = &attr.meta else { return None };
+        let Expr::Lit(ExprLit { lit: Lit::Str(line), .. }) = &meta.value else { return None };
+        lines.push(line.value());
+    }
+    Some(lines.join("\n"))
 }
 
 /// The first paragraph of the documentation, on one line.
@@ -154,7 +254,7 @@ fn unknown(
     }
     // Go on behind its value, so that the mistakes after it are found too.
     if meta.input.peek(syn::Token![=]) {
-        meta.value()?.parse::<Expr>()?;
+        expression(meta)?;
     }
     Ok(())
 }
@@ -166,6 +266,9 @@ fn span(meta: &ParseNestedMeta<'_>) -> Span {
 
 fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
     let text: LitStr = meta.value()?.parse()?;
+    if text.value().is_empty() {
+        return Err(syn::Error::new(text.span(), "a name has at least one letter, and this one is empty: remove it"));
+    }
     let bad = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     if let Some(c) = text.value().chars().find(|c| bad(*c)) {
         return Err(syn::Error::new(
@@ -174,6 +277,40 @@ fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
         ));
     }
     Ok(text)
+}
+
+/// Everything up to the next comma.
+fn expression(meta: &ParseNestedMeta<'_>) -> syn::Result<TokenStream> {
+    up_to(meta.value()?, |input| input.peek(syn::Token![,]))
+}
+
+fn up_to(input: ParseStream<'_>, is_end: impl Fn(ParseStream<'_>) -> bool) -> syn::Result<TokenStream> {
+    let mut tokens = TokenStream::new();
+    while !input.is_empty() && !is_end(input) {
+        tokens.extend([input.parse::<TokenTree>()?]);
+    }
+    if tokens.is_empty() { Err(input.error("expected an expression")) } else { Ok(tokens) }
+}
+
+fn range(meta: &ParseNestedMeta<'_>) -> syn::Result<Range> {
+    let input = meta.value()?;
+    let wrong = |error: syn::Error| syn::Error::new(error.span(), "a range is written `1..=1024`, with both ends");
+    let from = up_to(input, |input| input.peek(syn::Token![..=]) || input.peek(syn::Token![,])).map_err(wrong)?;
+    input.parse::<syn::Token![..=]>().map_err(wrong)?;
+    let to = up_to(input, |input| input.peek(syn::Token![,])).map_err(wrong)?;
+    Ok(Range { span: span(meta), from, to })
+}
+
+fn with(meta: &ParseNestedMeta<'_>) -> syn::Result<With> {
+    let input = meta.value()?;
+    let wrong = |error: syn::Error| syn::Error::new(error.span(), "`with` is written `with = |name: Type| expression`");
+    input.parse::<syn::Token![|]>().map_err(wrong)?;
+    let name = input.parse::<Ident>().map_err(wrong)?;
+    input.parse::<syn::Token![:]>().map_err(wrong)?;
+    let ty = input.parse::<Type>()?;
+    input.parse::<syn::Token![|]>().map_err(wrong)?;
+    let value = up_to(input, |input| input.peek(syn::Token![,])).map_err(wrong)?;
+    Ok(With { span: span(meta), name, ty, value })
 }
 
 fn path(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {

@@ -50,6 +50,6 @@ pub fn derive_qemu_opts(input: proc_macro::TokenStream) -> proc_macro::TokenStre
     let cx = ctxt::Ctxt::new();
     let item = model::Item::new(&cx, &input);
     let mut out = expand::expand(&item);
-    out.extend(cx.finish());
-    out.into()
+    out.extend(proc_macro::TokenStream::from(cx.finish()));
+    out
 }

@@ -5,17 +5,24 @@ use std::collections::HashMap;
 use proc_macro2::Span;
 use quote::format_ident;
 use syn::spanned::Spanned as _;
-use syn::{Data, DeriveInput, Fields, Generics, Ident, Member, Path, Type};
+use syn::{Attribute, Data, DeriveInput, Fields, GenericArgument, Generics, Ident, Member, Path, PathArguments, Type, Visibility};
 
-use crate::attr::{ContainerAttrs, FieldAttrs, Place, Version, doc};
+use crate::attr::{Build, ContainerAttrs, FieldAttrs, Place, Preset, Version, With, doc, whole_doc};
 use crate::ctxt::Ctxt;
-use crate::words::Case;
+use crate::words::{Case, suggest};
 
 pub(crate) struct Item {
     pub(crate) ident: Ident,
     pub(crate) generics: Generics,
+    pub(crate) vis: Visibility,
     pub(crate) krate: Path,
-    pub(crate) write_only: bool,
+    pub(crate) read: bool,
+    /// A constructor of the required fields.
+    pub(crate) build: Option<Build>,
+    /// A method for each field that need not be set.
+    pub(crate) setters: bool,
+    /// A function that judges a whole value.
+    pub(crate) check: Option<Path>,
     /// The bus that a device plugs into; makes the item a `Device`.
     pub(crate) bus: Option<Path>,
     /// `virtio` and `device`: a `Device` on the machine's virtio transport.
@@ -49,6 +56,8 @@ pub(crate) enum Head {
 pub(crate) struct Variant {
     pub(crate) ident: Ident,
     pub(crate) name: String,
+    /// Where the name stands.
+    pub(crate) name_span: Span,
     pub(crate) doc: String,
     pub(crate) style: Style,
     pub(crate) fields: Vec<Field>,
@@ -70,23 +79,98 @@ pub(crate) struct Field {
     pub(crate) binding: Ident,
     pub(crate) ty: Type,
     pub(crate) kind: FieldKind,
+    pub(crate) rules: Rules,
+    /// The first paragraph of the documentation.
     pub(crate) doc: String,
+    pub(crate) built: Built,
 }
 
 pub(crate) enum FieldKind {
     Skip,
     Flatten { prefix: String },
-    Option { key: String, since: Option<Version>, until: Option<Version>, skip_if: Option<Path> },
+    List { key: String, groups: bool },
+    Option { key: String, skip_if: Option<Path> },
+}
+
+/// What must hold of a field's value, where there is one.
+#[derive(Default)]
+pub(crate) struct Rules {
+    pub(crate) since: Option<Version>,
+    pub(crate) until: Option<Version>,
+    pub(crate) range: Option<(proc_macro2::TokenStream, proc_macro2::TokenStream)>,
+    pub(crate) power_of_two: bool,
+    pub(crate) unique: Option<String>,
+    /// The keys without which this one is wrong.
+    pub(crate) needs: Vec<String>,
+    /// The keys with which this one is wrong.
+    pub(crate) conflicts: Vec<String>,
+}
+
+/// How a field gets its value.
+pub(crate) struct Built {
+    /// What the documentation says, if it is plain text, and the attributes that say it otherwise.
+    pub(crate) doc: Option<String>,
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) preset: Option<Preset>,
+    pub(crate) with: Option<With>,
+    pub(crate) no_setter: bool,
+}
+
+/// How often a field's type holds a value, as far as its name tells.
+pub(crate) enum Holds<'a> {
+    One,
+    /// `Option<T>`
+    AtMostOne(&'a Type),
+    /// `Vec<T>` of a list
+    Any(&'a Type),
+}
+
+impl Field {
+    /// The key, if it has one of its own.
+    pub(crate) fn key(&self) -> Option<&String> {
+        match &self.kind {
+            FieldKind::Option { key, .. } | FieldKind::List { key, .. } => Some(key),
+            FieldKind::Skip | FieldKind::Flatten { .. } => None,
+        }
+    }
+
+    pub(crate) fn holds(&self) -> Holds<'_> {
+        match (&self.kind, argument_of(&self.ty, "Option"), argument_of(&self.ty, "Vec")) {
+            (_, Some(ty), _) => Holds::AtMostOne(ty),
+            (FieldKind::List { .. }, _, Some(ty)) => Holds::Any(ty),
+            _ => Holds::One,
+        }
+    }
+
+    /// Whether a constructor has to be given a value.
+    pub(crate) fn is_required(&self) -> bool {
+        self.built.preset.is_none() && !matches!(self.kind, FieldKind::Skip) && matches!(self.holds(), Holds::One)
+    }
+}
+
+/// The `T` of `Name<T>`, at the end of any path.
+fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    // A type from a macro's `$ty` stands in a group of its own.
+    let ty = if let Type::Group(group) = ty { &*group.elem } else { ty };
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| path.qself.is_none() && last.ident == name)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first() {
+        Some(GenericArgument::Type(ty)) if arguments.args.len() == 1 => Some(ty),
+        _ => None,
+    }
 }
 
 impl Item {
     pub(crate) fn new(cx: &Ctxt, input: &DeriveInput) -> Self {
         let attrs = ContainerAttrs::read(cx, &input.attrs);
         check_container(cx, &attrs, &input.data);
+        check_packed(cx, &input.attrs);
         let case = attrs.rename_all.unwrap_or(Case::Kebab);
         let shape = match &input.data {
             Data::Struct(data) => {
-                let fields = fields(cx, &data.fields, case);
+                let builds = attrs.build.is_some() || attrs.setters.is_some();
+                let fields = fields(cx, &data.fields, case, builds);
                 let head = match (&attrs.device, &attrs.implied) {
                     (Some(name), _) if attrs.virtio.is_some() => Head::Virtio(name.value()),
                     (Some(name), _) | (None, Some(name)) => Head::Implied(name.value()),
@@ -99,6 +183,7 @@ impl Item {
                 if variants.is_empty() {
                     cx.error(input.ident.span(), "an enum without variants has nothing to write");
                 }
+                check_words(cx, &variants, attrs.tag.as_ref());
                 if attrs.value.is_some() {
                     for (variant, source) in variants.iter().zip(&data.variants) {
                         if variant.style != Style::Unit {
@@ -126,7 +211,11 @@ impl Item {
             ident: input.ident.clone(),
             generics: input.generics.clone(),
             krate: attrs.krate.unwrap_or_else(|| syn::parse_quote!(::qemu_dsl)),
-            write_only: attrs.write_only,
+            vis: input.vis.clone(),
+            read: attrs.read.is_some(),
+            setters: attrs.setters.is_some() || attrs.build.is_some(),
+            build: attrs.build,
+            check: attrs.check,
             bus: attrs.bus,
             single: attrs.single,
             virtio_device: attrs.virtio.is_some() && attrs.device.is_some(),
@@ -168,6 +257,13 @@ fn check_container(cx: &Ctxt, attrs: &ContainerAttrs, data: &Data) {
     if let (Some(device), None, None) = (&attrs.device, &attrs.bus, attrs.virtio) {
         cx.error(device.span(), "which bus does the device plug into? Add `bus = Pci`, another bus, or `virtio`");
     }
+    if let (Some(_), Some(setters)) = (&attrs.build, attrs.setters) {
+        cx.error(setters, "`build` makes setters already: remove `setters`");
+    }
+    let building = attrs.build.as_ref().map(|build| build.span).or(attrs.setters);
+    if let (Some(span), true) = (building.or(attrs.check.as_ref().map(Path::span)), is_enum) {
+        cx.error(span, "this is for structs: put the variant's options in a struct of their own");
+    }
     if is_enum {
         if let Some(head) = attrs.device.as_ref().or(attrs.implied.as_ref()) {
             cx.error(head.span(), "an enum's head is the name of its variant: remove this");
@@ -185,78 +281,200 @@ fn check_container(cx: &Ctxt, attrs: &ContainerAttrs, data: &Data) {
     }
 }
 
+/// Two variants of one name, and a tag that is also the key of a field.
+fn check_words(cx: &Ctxt, variants: &[Variant], tag: Option<&syn::LitStr>) {
+    for (index, variant) in variants.iter().enumerate() {
+        if variants[..index].iter().any(|earlier| earlier.name == variant.name) {
+            let name = &variant.name;
+            cx.error(
+                variant.name_span,
+                format!("two variants are written `{name}`, and read back they would be one: `rename` one of them"),
+            );
+        }
+        let tag_again = variant.fields.iter().find(|field| tag.is_some_and(|tag| field.key() == Some(&tag.value())));
+        if let (Some(field), Some(tag)) = (tag_again, tag) {
+            let tag = tag.value();
+            cx.error(field.ty.span(), format!("`{tag}` is the `tag` already: `rename` this option"));
+        }
+    }
+}
+
+/// Nothing can refer to a field of a packed struct, and writing does.
+fn check_packed(cx: &Ctxt, attrs: &[Attribute]) {
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("repr")) {
+        let result = attr.parse_nested_meta(|meta| {
+            if meta.path.is_ident("packed") {
+                cx.push(meta.error("options are written from references to fields, and a packed struct's have none: remove `packed`"));
+            }
+            if meta.input.peek(syn::token::Paren) {
+                let inner;
+                syn::parenthesized!(inner in meta.input);
+                inner.parse::<proc_macro2::TokenStream>()?;
+            }
+            Ok(())
+        });
+        // What else is wrong with it, the compiler says.
+        drop(result);
+    }
+}
+
 fn variant(cx: &Ctxt, source: &syn::Variant, case: Case) -> Variant {
     let attrs = FieldAttrs::read(cx, &source.attrs, Place::Variant);
-    let name = attrs.rename.map_or_else(|| case.apply(&source.ident.to_string()), |name| name.value());
+    let name_span = attrs.rename.as_ref().map_or_else(|| source.ident.span(), syn::LitStr::span);
+    let name = attrs.rename.map_or_else(|| derived_key(cx, case, &source.ident), |name| name.value());
     let (style, fields) = match &source.fields {
         Fields::Unit => (Style::Unit, Vec::new()),
-        Fields::Named(_) => (Style::Named, fields(cx, &source.fields, attrs.rename_all.unwrap_or(case))),
+        Fields::Named(_) => (Style::Named, fields(cx, &source.fields, attrs.rename_all.unwrap_or(case), false)),
         Fields::Unnamed(unnamed) => {
             if unnamed.unnamed.len() != 1 {
                 cx.error(unnamed.span(), "options have names: use `{ name: Type, ... }`, or one struct of options");
             }
             let field = unnamed.unnamed.first().map(|field| Field {
                 member: Member::from(0),
-                binding: format_ident!("field0"),
+                binding: format_ident!("__qemu_0"),
                 ty: field.ty.clone(),
                 kind: FieldKind::Flatten { prefix: String::new() },
+                rules: Rules::default(),
                 doc: String::new(),
+                built: Built { doc: None, attrs: Vec::new(), preset: None, with: None, no_setter: true },
             });
             (Style::Newtype, field.into_iter().collect())
         }
     };
     check_versions(cx, attrs.since.as_ref(), attrs.until.as_ref());
     let (since, until) = (attrs.since, attrs.until);
-    Variant { ident: source.ident.clone(), name, doc: doc(&source.attrs), style, fields, since, until }
+    Variant { ident: source.ident.clone(), name, name_span, doc: doc(&source.attrs), style, fields, since, until }
 }
 
-fn fields(cx: &Ctxt, source: &Fields, case: Case) -> Vec<Field> {
+/// The key that a Rust name becomes.
+fn derived_key(cx: &Ctxt, case: Case, ident: &Ident) -> String {
+    let key = case.apply(&ident.to_string());
+    if key.is_empty() {
+        cx.error(ident.span(), "no key can be made of this name: `rename` it");
+    } else if let Some(c) = key.chars().find(|c| !c.is_ascii()) {
+        cx.error(ident.span(), format!("names of options hold ASCII only, not {c:?}: `rename` it"));
+    }
+    key
+}
+
+fn fields(cx: &Ctxt, source: &Fields, case: Case, builds: bool) -> Vec<Field> {
     if let Fields::Unnamed(unnamed) = source {
         cx.error(unnamed.span(), "options have names: use a struct with named fields");
         return Vec::new();
     }
     let mut seen: HashMap<String, Span> = HashMap::new();
     let mut out = Vec::new();
+    let mut relations = Vec::new();
     for field in source {
         let Some(ident) = &field.ident else { continue };
-        let attrs = FieldAttrs::read(cx, &field.attrs, Place::Field);
-        check_field(cx, &attrs);
+        let mut attrs = FieldAttrs::read(cx, &field.attrs, Place::Field);
+        check_field(cx, &attrs, builds);
         let kind = if attrs.skip.is_some() {
             FieldKind::Skip
-        } else if attrs.flatten.is_some() {
-            FieldKind::Flatten { prefix: attrs.prefix.map(|prefix| prefix.value()).unwrap_or_default() }
+        } else if attrs.flatten.is_some() && attrs.list.is_none() {
+            FieldKind::Flatten { prefix: attrs.prefix.as_ref().map(syn::LitStr::value).unwrap_or_default() }
         } else {
-            let name = attrs.rename.as_ref().map_or_else(|| case.apply(&ident.to_string()), syn::LitStr::value);
-            let key = attrs.prefix.map(|prefix| prefix.value()).unwrap_or_default() + &name;
-            let span = attrs.rename.map_or_else(|| ident.span(), |rename| rename.span());
+            let name = attrs.rename.as_ref().map_or_else(|| derived_key(cx, case, ident), syn::LitStr::value);
+            let key = attrs.prefix.as_ref().map(syn::LitStr::value).unwrap_or_default() + &name;
+            let span = attrs.rename.as_ref().map_or_else(|| ident.span(), syn::LitStr::span);
             if seen.insert(key.clone(), span).is_some() {
                 cx.error(span, format!("two fields have the key `{key}`, and QEMU would keep only one of them"));
             }
-            FieldKind::Option { key, since: attrs.since, until: attrs.until, skip_if: attrs.skip_if }
+            if attrs.list.is_some() {
+                FieldKind::List { key, groups: attrs.flatten.is_some() }
+            } else {
+                FieldKind::Option { key, skip_if: attrs.skip_if.take() }
+            }
+        };
+        relations.push((std::mem::take(&mut attrs.needs), std::mem::take(&mut attrs.conflicts)));
+        let rules = Rules {
+            since: attrs.since,
+            until: attrs.until,
+            range: attrs.range.map(|range| (range.from, range.to)),
+            power_of_two: attrs.power_of_two.is_some(),
+            unique: attrs.unique.as_ref().map(syn::LitStr::value),
+            needs: Vec::new(),
+            conflicts: Vec::new(),
+        };
+        let is_own = |attr: &&Attribute| attr.path().is_ident("doc") || attr.path().is_ident("deprecated");
+        let built = Built {
+            doc: if builds { whole_doc(&field.attrs) } else { None },
+            attrs: if builds { field.attrs.iter().filter(is_own).cloned().collect() } else { Vec::new() },
+            preset: attrs.default,
+            with: attrs.with,
+            no_setter: attrs.no_setter.is_some(),
         };
         out.push(Field {
             member: Member::Named(ident.clone()),
-            binding: format_ident!("field_{}", ident.to_string().trim_start_matches("r#")),
+            binding: format_ident!("__qemu_{}", out.len()),
             ty: field.ty.clone(),
             kind,
+            rules,
             doc: doc(&field.attrs),
+            built,
         });
+    }
+    resolve(cx, &mut out, relations);
+    if out.len() > 128 {
+        cx.error(source.span(), "more than 128 options in one struct: put some in a group of their own, and `flatten` it");
     }
     out
 }
 
-fn check_field(cx: &Ctxt, attrs: &FieldAttrs) {
-    if let (Some(span), Some(rename)) = (attrs.flatten, &attrs.rename) {
-        cx.error(rename.span(), "a flattened group has no key of its own: use `prefix`");
-        let _ = span;
+/// Finds the fields that `needs` and `conflicts` name.
+fn resolve(cx: &Ctxt, fields: &mut [Field], relations: Vec<(Vec<syn::LitStr>, Vec<syn::LitStr>)>) {
+    let keys: Vec<String> = fields.iter().map(|field| field.key().cloned().unwrap_or_default()).collect();
+    for (index, (needs, conflicts)) in relations.into_iter().enumerate() {
+        let find = |key: syn::LitStr| {
+            let name = key.value();
+            match keys.iter().position(|known| *known == name) {
+                Some(other) if other == index => cx.error(key.span(), "this is the option itself: name another one"),
+                Some(_) => return Some(name),
+                None => {
+                    let others = keys.iter().enumerate().filter(|(other, key)| *other != index && !key.is_empty());
+                    let known: Vec<&str> = others.map(|(_, key)| key.as_str()).collect();
+                    cx.error(key.span(), format!("there is no option `{name}` here{}", suggest(&name, &known)));
+                }
+            }
+            None
+        };
+        fields[index].rules.needs = needs.into_iter().filter_map(find).collect();
+        fields[index].rules.conflicts = conflicts.into_iter().filter_map(find).collect();
+    }
+}
+
+fn check_field(cx: &Ctxt, attrs: &FieldAttrs, builds: bool) {
+    let is_group = attrs.flatten.is_some() && attrs.list.is_none();
+    if is_group {
+        if let Some(rename) = &attrs.rename {
+            cx.error(rename.span(), "a flattened group has no key of its own: use `prefix`");
+        }
+        if let Some(skip_if) = &attrs.skip_if {
+            cx.error(skip_if.span(), "`skip_if` is for single options, not for flattened groups");
+        }
+        if let Some(version) = attrs.since.as_ref().or(attrs.until.as_ref()) {
+            cx.error(version.literal.span(), "a flattened group has no version: its options have");
+        }
+    }
+    if is_group || attrs.list.is_some() {
+        let rules = attrs.range.as_ref().map(|range| range.span).or(attrs.power_of_two);
+        if let Some(span) = rules.or(attrs.unique.as_ref().map(syn::LitStr::span)) {
+            cx.error(span, "this is a rule for one value, and the field can write several: put it where the value is");
+        }
     }
     if let Some(span) = attrs.skip
-        && (attrs.rename.is_some() || attrs.flatten.is_some() || attrs.skip_if.is_some() || attrs.since.is_some())
+        && (attrs.rename.is_some()
+            || attrs.flatten.is_some()
+            || attrs.list.is_some()
+            || attrs.skip_if.is_some()
+            || attrs.since.is_some()
+            || attrs.range.is_some())
     {
         cx.error(span, "a skipped field is never written: remove its other attributes");
     }
-    if let (Some(_), Some(skip_if)) = (attrs.flatten, &attrs.skip_if) {
-        cx.error(skip_if.span(), "`skip_if` is for single options, not for flattened groups");
+    let building = attrs.default.as_ref().map(|preset| preset.span).or(attrs.with.as_ref().map(|with| with.span));
+    if let (Some(span), false) = (building.or(attrs.no_setter), builds) {
+        cx.error(span, "this is for constructors and setters: add `build` or `setters` to the struct");
     }
     check_versions(cx, attrs.since.as_ref(), attrs.until.as_ref());
 }

@@ -104,7 +104,7 @@ pub trait Accelerator: QemuOpts + sealed::Sealed {
 ///
 /// Get one from [`HostFacts::kvm`](crate::HostFacts::kvm); there is an example.
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(implied = "kvm", write_only)]
+#[qemu(implied = "kvm")]
 pub struct Kvm<A: Arch> {
     #[qemu(skip)]
     arch: PhantomData<A>,
@@ -114,7 +114,7 @@ pub struct Kvm<A: Arch> {
 ///
 /// Get one from [`HostFacts::hvf`](crate::HostFacts::hvf); there is an example.
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(implied = "hvf", write_only)]
+#[qemu(implied = "hvf")]
 pub struct Hvf<A: Arch> {
     #[qemu(skip)]
     arch: PhantomData<A>,

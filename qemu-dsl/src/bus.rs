@@ -93,7 +93,7 @@ impl<D: ProvidesBus> ProvidesBus for Extra<D> {
 /// }
 ///
 /// #[derive(QemuOpts)]
-/// #[qemu(device = "scsi-hd", bus = Scsi, write_only)]
+/// #[qemu(device = "scsi-hd", bus = Scsi)]
 /// struct ScsiDisk {
 ///     drive: qemu_dsl::backend::BlockNode,
 /// }

@@ -63,7 +63,7 @@ impl HostWithoutNesting {
 }
 
 impl QemuOpts for HostWithoutNesting {
-    const SCHEMA: &'static Schema = &Schema { head: Head::Implied("host"), fields: &[] };
+    const SCHEMA: &'static Schema = &Schema::new(Head::Implied("host"), &[]);
 
     fn write_opts(&self, writer: &mut OptWriter<'_>) {
         writer.implied("host,-svm,-vmx");

@@ -3,7 +3,7 @@
     use qemu_dsl::bus::Pci;
     use qemu_dsl::prelude::*;
     #[derive(QemuOpts)]
-    #[qemu(device = "pci-serial", bus = Pci, write_only)]
+    #[qemu(device = "pci-serial", bus = Pci)]
     struct PciSerial<'a> {
         chardev: &'a Chardev,
     }

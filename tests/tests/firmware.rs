@@ -16,7 +16,6 @@ use tests::{Qemu, qemus};
 
 /// `-fw_cfg`.
 #[derive(QemuOpts)]
-#[qemu(write_only)]
 struct FwCfg<'a> {
     name: String,
     string: &'a OsStr,
@@ -24,7 +23,7 @@ struct FwCfg<'a> {
 
 /// `-smbios type=1`.
 #[derive(QemuOpts)]
-#[qemu(tag = "type", write_only)]
+#[qemu(tag = "type")]
 enum Smbios<'a> {
     #[qemu(rename = "1")]
     System {

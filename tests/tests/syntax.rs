@@ -192,14 +192,14 @@ mod hygiene {
     }
 
     #[derive(::qemu_dsl::opts::QemuOpts)]
-    #[qemu(value, write_only)]
+    #[qemu(value)]
     #[allow(dead_code)]
     pub(super) enum Word {
         On,
     }
 
     #[derive(::qemu_dsl::opts::QemuOpts)]
-    #[qemu(implied = "generic", write_only)]
+    #[qemu(implied = "generic")]
     pub(super) struct Generic<'a, T: ?::core::marker::Sized, const N: usize> {
         pub(super) value: &'a T,
     }

@@ -61,7 +61,7 @@ enum SecurityModel {
 
 /// The guest mounts it by its tag.
 #[derive(QemuOpts)]
-#[qemu(device = "virtio-9p", virtio, write_only, rename_all = "snake_case")]
+#[qemu(device = "virtio-9p", virtio, rename_all = "snake_case")]
 struct Virtio9p {
     fsdev: Part<Fsdev>,
     mount_tag: String,

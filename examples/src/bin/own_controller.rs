@@ -11,7 +11,7 @@ impl Bus for Scsi {}
 
 /// A SCSI controller.
 #[derive(QemuOpts)]
-#[qemu(device = "virtio-scsi", virtio, write_only, rename_all = "snake_case")]
+#[qemu(device = "virtio-scsi", virtio, rename_all = "snake_case")]
 struct VirtioScsi {
     num_queues: Option<u16>,
 }
@@ -21,7 +21,7 @@ impl ProvidesBus for VirtioScsi {
 
 /// A disk on a SCSI bus: without one it cannot be added.
 #[derive(QemuOpts)]
-#[qemu(device = "scsi-hd", bus = Scsi, write_only)]
+#[qemu(device = "scsi-hd", bus = Scsi)]
 struct ScsiDisk {
     drive: BlockNode,
     #[qemu(rename = "scsi-id")]

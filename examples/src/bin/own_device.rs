@@ -11,7 +11,7 @@ use qemu_dsl::prelude::*;
 
 /// A UART on a PCI card.
 #[derive(QemuOpts)]
-#[qemu(device = "pci-serial", bus = Pci, write_only)]
+#[qemu(device = "pci-serial", bus = Pci)]
 struct PciSerial {
     /// Moved in: no second device can have it.
     chardev: Chardev,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::block::{Format, ImagePath, Protocol};
-use crate::opts::{FieldKind, FieldSchema, Head, Key, OptField, OptType, OptValue, OptWriter, QemuOpts, Schema};
+use crate::opts::{FieldSchema, Head, Key, OptType, OptValue, OptWriter, QemuOpts, Schema};
 
 /// The rule for one image.
 #[derive(Debug, Clone, Copy)]
@@ -42,28 +42,24 @@ const FILE_DRIVER: Key = Key::new("backing.file.driver");
 const FILENAME: Key = Key::new("backing.file.filename");
 const BACKING_NONE: Key = Key::new("backing.backing");
 
-const fn field(key: Key, kind: OptType, doc: &'static str) -> FieldSchema {
-    FieldSchema { key, kind: FieldKind::Value(kind), doc }
-}
-
 impl QemuOpts for Backing<'_> {
-    const SCHEMA: &'static Schema = &Schema {
-        head: Head::None,
-        fields: &[
-            field(NONE, OptType::Text, "Empty: no backing file, whatever the image names."),
-            field(DRIVER, <Format as OptValue>::TYPE, "The format of the backing file."),
-            field(FILE_DRIVER, <Protocol as OptValue>::TYPE, "How the backing file is reached."),
-            field(FILENAME, OptType::Path, "The backing file."),
-            field(BACKING_NONE, OptType::Text, "Empty: the backing file has none of its own."),
+    const SCHEMA: &'static Schema = &Schema::new(
+        Head::None,
+        &[
+            FieldSchema::new(NONE, OptType::Text, "Empty: no backing file, whatever the image names."),
+            FieldSchema::new(DRIVER, <Format as OptValue>::TYPE, "The format of the backing file."),
+            FieldSchema::new(FILE_DRIVER, <Protocol as OptValue>::TYPE, "How the backing file is reached."),
+            FieldSchema::new(FILENAME, OptType::Path, "The backing file."),
+            FieldSchema::new(BACKING_NONE, OptType::Text, "Empty: the backing file has none of its own."),
         ],
-    };
+    );
 
     fn write_opts(&self, writer: &mut OptWriter<'_>) {
         match self.rule {
             Rule::Named => {}
             // A raw image names nothing.
             Rule::None if self.of == Format::Raw => {}
-            Rule::None => "".write_field(&NONE, writer),
+            Rule::None => writer.option(&NONE, ""),
             Rule::File(..) if self.of == Format::Raw => writer.value(&DRIVER, |value| {
                 value.refuse("a raw image has no backing file: use `Format::Qcow2` for the image above it");
             }),
@@ -72,7 +68,7 @@ impl QemuOpts for Backing<'_> {
                 writer.option(&FILE_DRIVER, &Protocol::File);
                 writer.option(&FILENAME, &ImagePath(file));
                 if format == Format::Qcow2 {
-                    "".write_field(&BACKING_NONE, writer);
+                    writer.option(&BACKING_NONE, "");
                 }
             }
         }

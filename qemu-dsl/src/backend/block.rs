@@ -7,7 +7,7 @@ use std::path::Path;
 use super::backing::Backing;
 use super::io::{Aio, Burst, Cache, CacheOfAio, Discard, ErrorPolicy, Limit, WriteErrorPolicy, ZeroWrites};
 use crate::opts::{
-    Handle as _, Id, Key, OptField, OptType, OptValue, OptWriter, PartKind, QemuOpts, Role, Token, Unique, ValueWriter,
+    Handle as _, Id, OptField, OptType, OptValue, OptWriter, PartKind, QemuOpts, Role, Token, Unique, ValueWriter,
     handle, into_handle,
 };
 use crate::setters::setters;
@@ -42,7 +42,6 @@ into_handle! {
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone)]
-#[qemu(write_only)]
 pub struct Drive<'a> {
     /// The image file.
     file: DriveFile<'a>,
@@ -290,7 +289,6 @@ impl<'a> ReadOnlyImage<'a> {
 
 /// `-blockdev`. No protocol is guessed here: the driver is named.
 #[derive(QemuOpts, Debug, Clone, Copy)]
-#[qemu(write_only)]
 pub(crate) struct Blockdev<'a> {
     /// The image format.
     driver: Format,
@@ -307,7 +305,6 @@ pub(crate) struct Blockdev<'a> {
 }
 
 #[derive(QemuOpts, Debug, Clone, Copy)]
-#[qemu(write_only)]
 struct FileNode<'a> {
     /// How the bytes are reached.
     driver: Protocol,
@@ -404,8 +401,8 @@ struct NoInterface;
 impl OptField for NoInterface {
     const TYPE: OptType = OptType::OneOf(&["none"]);
 
-    fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
-        writer.option(key, "none");
+    fn write_field(&self, key: &'static str, writer: &mut OptWriter<'_>) {
+        "none".write_field(key, writer);
         writer.id();
     }
 }

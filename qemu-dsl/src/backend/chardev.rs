@@ -157,7 +157,7 @@ pub enum SocketPathError {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(implied = "socket", write_only)]
+#[qemu(implied = "socket")]
 pub struct Socket<'a> {
     /// The path.
     path: EndPath<'a>,
@@ -223,7 +223,7 @@ impl ChardevBackend for Socket<'_> {}
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(implied = "socket", write_only)]
+#[qemu(implied = "socket")]
 pub struct PassedSocket<'a> {
     /// The number of the file descriptor.
     fd: FdName<'a>,
@@ -300,7 +300,7 @@ impl ChardevBackend for Stdio {
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(implied = "file", write_only)]
+#[qemu(implied = "file")]
 pub struct LogFile<'a> {
     /// The file.
     path: LogPath<'a>,

@@ -105,7 +105,7 @@ impl OptValue for TemplatePath<'_> {
 }
 
 #[derive(QemuOpts, Debug, Clone, Copy)]
-#[qemu(implied = "memory-backend-file", write_only)]
+#[qemu(implied = "memory-backend-file")]
 pub(crate) struct MemoryFile<'a> {
     /// How much memory.
     size: Size,

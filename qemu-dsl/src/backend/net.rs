@@ -31,7 +31,6 @@ into_handle! {
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy)]
-#[qemu(write_only)]
 #[non_exhaustive]
 pub enum Netdev<'a> {
     /// A stream socket, to a user-mode network stack such as gvproxy or passt.
@@ -58,7 +57,6 @@ pub enum Netdev<'a> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy)]
-#[qemu(write_only)]
 pub struct StreamNetdev<'a> {
     /// Whom QEMU connects to.
     #[qemu(flatten, prefix = "addr.")]
@@ -70,7 +68,7 @@ pub struct StreamNetdev<'a> {
 
 /// The address of a socket: QAPI's `SocketAddress`. [`StreamNetdev`] has an example.
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(tag = "type", write_only)]
+#[qemu(tag = "type")]
 #[non_exhaustive]
 pub enum SocketAddress<'a> {
     /// A Unix socket.
@@ -101,7 +99,6 @@ impl<'a> StreamNetdev<'a> {
 pub struct Reconnect(ReconnectOption);
 
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(write_only)]
 struct ReconnectOption {
     /// Seconds between attempts.
     #[qemu(since = "8.0", until = "10.1")]
@@ -125,7 +122,6 @@ impl Reconnect {
 
 /// QEMU's built-in user-mode network stack: `-netdev user`. [`Netdev`] has an example.
 #[derive(QemuOpts, Debug, Clone, Copy, Default)]
-#[qemu(write_only)]
 pub struct UserNetdev {
     /// Whether the guest is cut off from the host and the network.
     restrict: Option<bool>,

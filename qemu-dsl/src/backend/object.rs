@@ -47,7 +47,7 @@ pub(crate) struct IoThreadObject {}
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy)]
-#[qemu(implied = "rng-random", write_only)]
+#[qemu(implied = "rng-random")]
 pub struct RngRandom<'a> {
     /// The file.
     filename: Source<'a>,

@@ -38,7 +38,7 @@ use crate::opts::{Extra, Handle, Id, Issued, OptType, OptValue, PartKind, QemuOp
 /// }
 ///
 /// #[derive(QemuOpts)]
-/// #[qemu(device = "virtio-9p", virtio, write_only)]
+/// #[qemu(device = "virtio-9p", virtio)]
 /// struct Virtio9p { fsdev: Part<Fsdev>, #[qemu(rename = "mount_tag")] tag: String }
 ///
 /// let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));

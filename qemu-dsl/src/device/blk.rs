@@ -14,7 +14,7 @@ use crate::setters::setters;
 /// assert!(vm.build().unwrap().to_string().contains("virtio-blk-pci,drive=drive0,iothread=iothread0,queue-size=128"));
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(device = "virtio-blk", virtio, write_only)]
+#[qemu(device = "virtio-blk", virtio)]
 pub struct VirtioBlk {
     /// The disk image.
     drive: BlockNode,

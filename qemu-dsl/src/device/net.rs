@@ -13,7 +13,7 @@ use crate::setters::setters;
 /// assert!(vm.build().unwrap().to_string().contains("virtio-net-device,netdev=netdev0,mq=off"));
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(device = "virtio-net", virtio, write_only)]
+#[qemu(device = "virtio-net", virtio)]
 pub struct VirtioNet {
     /// The network back end.
     netdev: NetBackend,

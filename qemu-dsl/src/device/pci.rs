@@ -16,7 +16,7 @@ use crate::opts::{OptType, OptValue, QemuOpts, Unique, ValueWriter};
 /// # Ok::<(), qemu_dsl::device::DiskSerialError>(())
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(device = "nvme", bus = Pci, write_only)]
+#[qemu(device = "nvme", bus = Pci)]
 pub struct Nvme {
     /// The disk image.
     drive: BlockNode,
@@ -38,7 +38,7 @@ impl Nvme {
 /// assert_eq!(qemu_dsl::opts::to_text(&PcieRootPort::new(1).slot(2)).unwrap(), b"pcie-root-port,chassis=1,slot=2");
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(device = "pcie-root-port", bus = Pci, write_only)]
+#[qemu(device = "pcie-root-port", bus = Pci)]
 pub struct PcieRootPort {
     /// The chassis; each port of a machine has its own pair of chassis and slot.
     chassis: Chassis,

@@ -11,7 +11,7 @@ use crate::opts::QemuOpts;
 /// assert!(vm.build().unwrap().to_string().contains("virtio-rng-pci,rng=rng0"));
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(device = "virtio-rng", virtio, write_only)]
+#[qemu(device = "virtio-rng", virtio)]
 pub struct VirtioRng {
     /// Where the random numbers come from.
     rng: RngBackend,

@@ -9,7 +9,7 @@ use crate::opts::{
 /// A virtio-serial controller: `virtio-serial`. [`Vm::virtio_serial`](crate::Vm::virtio_serial) adds it and returns its
 /// ports; there is an example.
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(device = "virtio-serial", virtio, rename_all = "snake_case", write_only)]
+#[qemu(device = "virtio-serial", virtio, rename_all = "snake_case")]
 pub struct VirtioSerial {
     /// How many ports there are, the console's port 0 included: 1 to 511.
     max_ports: u32,
@@ -117,7 +117,6 @@ impl OptValue for BusOf {
 }
 
 #[derive(QemuOpts)]
-#[qemu(write_only)]
 struct PlaceOptions {
     bus: Option<BusOf>,
     nr: u32,
@@ -164,7 +163,7 @@ impl OptValue for PortName<'_> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(device = "virtserialport", bus = OfHandle, write_only)]
+#[qemu(device = "virtserialport", bus = OfHandle)]
 pub struct VirtSerialPort<'a> {
     /// The character device on the host's side.
     chardev: Chardev,
@@ -191,7 +190,7 @@ impl<'a> VirtSerialPort<'a> {
 
 /// A console on a virtio-serial port: `virtconsole`, the guest's `hvc0`. Added by the builder's console method only.
 #[derive(QemuOpts, Debug)]
-#[qemu(implied = "virtconsole", write_only)]
+#[qemu(implied = "virtconsole")]
 pub(crate) struct VirtConsole {
     /// The character device on the host's side.
     chardev: Chardev,

@@ -27,7 +27,7 @@ use crate::opts::{QemuOpts, Transport};
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(implied = "microvm", write_only)]
+#[qemu(implied = "microvm")]
 pub struct Microvm<S = IsaSerialOn, T = TimersOn, F = NoAcpi> {
     /// ACPI tables. Without them the guest reads its devices from the kernel command line.
     acpi: bool,

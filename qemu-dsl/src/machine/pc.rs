@@ -9,7 +9,7 @@ use crate::opts::{QemuOpts, Transport};
 /// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::machine::Pc::new()).unwrap(), b"pc");
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(implied = "pc", write_only)]
+#[qemu(implied = "pc")]
 pub struct Pc {
     /// Merging of equal memory pages (KSM).
     mem_merge: Option<bool>,
@@ -23,7 +23,7 @@ pub struct Pc {
 /// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::machine::Q35::new()).unwrap(), b"q35");
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(implied = "q35", write_only)]
+#[qemu(implied = "q35")]
 pub struct Q35 {
     /// Merging of equal memory pages (KSM).
     mem_merge: Option<bool>,

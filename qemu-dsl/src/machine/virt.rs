@@ -6,7 +6,7 @@ use crate::opts::{QemuOpts, Transport};
 
 /// The options of the board `virt`.
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(implied = "virt", write_only)]
+#[qemu(implied = "virt")]
 struct Board {
     /// EL2 for the guest, so that it can run VMs itself.
     virtualization: Option<bool>,
@@ -47,7 +47,6 @@ pub enum GicVersion {
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(write_only)]
 pub struct Virt {
     #[qemu(flatten)]
     board: Board,
@@ -60,7 +59,6 @@ pub struct Virt {
 /// assert_eq!(qemu_dsl::opts::to_text(&VirtPcie::new()).unwrap(), b"virt");
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(write_only)]
 pub struct VirtPcie {
     #[qemu(flatten)]
     board: Board,

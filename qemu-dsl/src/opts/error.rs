@@ -111,6 +111,28 @@ pub enum ReadError {
         /// What stands there.
         found: String,
     },
+    /// An option stands where a name belongs.
+    #[error("the text starts with `{found}`, and the name must come first: `{expected}`")]
+    NoHead {
+        /// The names that are possible.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A text that no program could be given as an argument.
+    #[error("the text has {len} bytes, and an argument has at most {max}")]
+    TooLong {
+        /// How many bytes it has.
+        len: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A NUL byte, which no argument can hold.
+    #[error("the text holds a NUL byte at offset {offset}, and no argument can: remove it")]
+    Nul {
+        /// Where it is.
+        offset: usize,
+    },
     /// A required option is not there.
     #[error("the option `{option}` is missing")]
     Missing {
@@ -130,13 +152,13 @@ pub enum ReadError {
         source: ValueError,
     },
     /// Options that the type does not have.
-    #[error("there is no option `{option}` (at byte {offset}){}", suggestion.map(|s| format!("; did you mean `{s}`?")).unwrap_or_default())]
+    #[error("there is no option `{option}` (at byte {offset}){}", suggestion.as_ref().map(|s| format!("; did you mean `{s}`?")).unwrap_or_default())]
     Unknown {
         /// The key.
         option: String,
         /// Where it stands in the text.
         offset: usize,
         /// A key that exists and looks similar.
-        suggestion: Option<&'static str>,
+        suggestion: Option<String>,
     },
 }

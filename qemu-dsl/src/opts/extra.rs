@@ -93,8 +93,8 @@ fn why_not(schema: &Schema, key: &str, is_twice: bool) -> Option<&'static str> {
 }
 
 fn has(schema: &Schema, prefix: &str, key: &str) -> bool {
-    schema.fields.iter().any(|field| match field.kind {
-        FieldKind::Value(_) => key.strip_prefix(prefix).is_some_and(|key| key == field.key.name),
+    schema.fields().any(|field| match field.kind {
+        FieldKind::Value(_) | FieldKind::List(_) | FieldKind::Groups(_) => key.strip_prefix(prefix).is_some_and(|key| key == field.key.name),
         FieldKind::Flatten(group) => key.strip_prefix(prefix).is_some_and(|key| has(group, field.key.name, key)),
     })
 }

@@ -5,7 +5,7 @@
 //!
 //! /// `-device edu`, QEMU's teaching device.
 //! #[derive(QemuOpts, Debug, PartialEq)]
-//! #[qemu(implied = "edu")]
+//! #[qemu(implied = "edu", read)]
 //! struct Edu {
 //!     /// Address bits of the DMA engine.
 //!     dma_mask: Option<u64>,
@@ -29,28 +29,49 @@
 mod decimal;
 mod error;
 mod extra;
+mod fields;
 mod handle;
 mod id;
+mod json;
+mod list;
 mod noted;
 mod read;
+mod read_value;
 mod schema;
 mod size;
+mod unique_keys;
 mod value;
 mod writer;
 
 pub(crate) use decimal::Decimal;
 pub use error::{OptError, ReadError, ValueError};
 pub use extra::{Extra, WithExtra};
+pub use fields::Rule;
 pub use handle::Handle;
 pub(crate) use handle::{Issued, Part, PartKind, Token, Trait, VmTag, handle, into_handle};
 pub use id::{Id, IdError, IntoId};
 pub(crate) use noted::{Claim, Noted, Role, Unique, Use};
+pub use json::{JsonForm, to_json};
+pub use list::{OptGroups, OptList};
 pub use qemu_dsl_macros::QemuOpts;
-pub use read::{OptRead, OptReadField, OptReader, ReadOpts};
+pub use read::{OptRead, OptReadField, OptReadList, OptReader, ReadOpts};
 pub use schema::{FieldKind, FieldSchema, Head, OptType, Schema, VariantSchema};
 pub use size::Size;
 pub use value::{OptField, OptValue};
 pub use writer::{Context, Key, OptWriter, Transport, ValueWriter};
+
+/// What code that a derive has written calls, and nobody else: no part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use super::fields::{Fields, Kind, NOTHING, Note, Part, group, list, write, write_variant};
+    pub use super::{
+        Head, Key, OptField, OptGroups, OptList, OptRead, OptReadField, OptReadList, OptReader, OptType, OptValue, OptWriter,
+        QemuOpts, ReadError, ReadOpts, Schema, ValueError, ValueWriter, VariantSchema,
+    };
+    pub use crate::bus::Virtio;
+    pub use crate::device::Device;
+    pub use std::default::Default;
+}
 
 /// Something that QEMU takes as `head,key=value,...`: a device, a back end, a machine type.
 ///
@@ -73,6 +94,17 @@ impl<T: QemuOpts + ?Sized> QemuOpts for &T {
 
     fn write_opts(&self, writer: &mut OptWriter<'_>) {
         (**self).write_opts(writer);
+    }
+}
+
+/// A group that is there or not.
+impl<T: QemuOpts> QemuOpts for Option<T> {
+    const SCHEMA: &'static Schema = T::SCHEMA;
+
+    fn write_opts(&self, writer: &mut OptWriter<'_>) {
+        if let Some(group) = self {
+            group.write_opts(writer);
+        }
     }
 }
 

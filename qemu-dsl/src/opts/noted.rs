@@ -23,6 +23,19 @@ pub(crate) enum Unique {
     Fd(i32),
     /// A path, and what it is for.
     Path(Role),
+    /// Anything else, by a name of its own.
+    Named(&'static str),
+}
+
+impl Unique {
+    /// The kind that a derive names.
+    pub(crate) fn of(name: &'static str) -> Self {
+        match name {
+            "mac" => Self::Mac,
+            "serial" => Self::DiskSerial,
+            name => Self::Named(name),
+        }
+    }
 }
 
 /// What QEMU does with the file or socket at a path.

@@ -1,17 +1,14 @@
 use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 
-use super::{Head, Id, QemuOpts, ReadError, Schema, Size, ValueError};
+use super::{FieldKind, FieldSchema, Head, QemuOpts, ReadError, Schema, ValueError, VariantSchema};
 
-/// Reading an option text back into its type. Made by the derive, unless `#[qemu(write_only)]` says not to.
+/// Reading an option text back into its type. Made by the derive where `#[qemu(read)]` asks for it.
 ///
 /// ```
 /// use qemu_dsl::opts::{QemuOpts, ReadOpts};
 ///
 /// #[derive(QemuOpts, Debug, PartialEq)]
-/// #[qemu(implied = "edu")]
+/// #[qemu(implied = "edu", read)]
 /// struct Edu { dma_mask: Option<u64> }
 ///
 /// assert_eq!(Edu::read_opts(b"edu,dma-mask=255").unwrap(), Edu { dma_mask: Some(255) });
@@ -20,7 +17,8 @@ use super::{Head, Id, QemuOpts, ReadError, Schema, Size, ValueError};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read back from option text",
-    note = "types that hold handles of a VM are `#[qemu(write_only)]`: a handle comes from a builder, never from text"
+    label = "no reading back",
+    note = "add `read` to its `#[qemu(...)]`; what holds handles of a VM cannot be read: a handle comes from a builder, never from text"
 )]
 pub trait ReadOpts: QemuOpts + Sized {
     /// Takes this type's options out of `reader`.
@@ -36,10 +34,26 @@ pub trait ReadOpts: QemuOpts + Sized {
     ///
     /// [`ReadError`] names the option and where it stands.
     fn read_opts(text: &[u8]) -> Result<Self, ReadError> {
+        if text.len() > MAX_LEN {
+            return Err(ReadError::TooLong { len: text.len(), max: MAX_LEN });
+        }
+        if let Some(offset) = memchr::memchr(0, text) {
+            return Err(ReadError::Nul { offset });
+        }
         let mut reader = OptReader::new(text);
         let value = Self::read_from(&mut reader)?;
         reader.finish(Self::SCHEMA)?;
         Ok(value)
+    }
+}
+
+/// The longest argument that Linux hands to a program, without its NUL. (`MAX_ARG_STRLEN`, include/uapi/linux/binfmts.h)
+const MAX_LEN: usize = (128 << 10) - 1;
+
+/// A group that is there if one of its keys is.
+impl<T: ReadOpts> ReadOpts for Option<T> {
+    fn read_from(reader: &mut OptReader<'_>) -> Result<Self, ReadError> {
+        if reader.has_any(T::SCHEMA) { T::read_from(reader).map(Some) } else { Ok(None) }
     }
 }
 
@@ -53,7 +67,7 @@ pub trait ReadOpts: QemuOpts + Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read back from option text",
     label = "no reading back",
-    note = "implement `OptRead` for it, or mark the struct `#[qemu(write_only)]`"
+    note = "implement `OptRead` for it (for an enum of words: `#[qemu(value, read)]`), or leave `read` out"
 )]
 pub trait OptRead: Sized {
     /// Reads the value; `text` has its commas undoubled.
@@ -74,7 +88,7 @@ pub trait OptRead: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read back from option text",
     label = "no reading back",
-    note = "implement `OptRead` for it, or mark the struct `#[qemu(write_only)]`"
+    note = "implement `OptRead` for it (for an enum of words: `#[qemu(value, read)]`), or leave `read` out"
 )]
 pub trait OptReadField: Sized {
     /// The field from its value, if the text has one; [`None`] when it needs one and there is none.
@@ -99,7 +113,39 @@ impl<T: OptRead> OptReadField for Option<T> {
     }
 }
 
+/// A list that can be read back: `key.0=`, `key.1=`.
+///
+/// ```
+/// use qemu_dsl::opts::{QemuOpts, ReadOpts};
+/// #[derive(QemuOpts)]
+/// #[qemu(read)]
+/// struct Search { #[qemu(list)] dnssearch: Vec<String> }
+/// assert_eq!(Search::read_opts(b"dnssearch.0=a,dnssearch.1=b").unwrap().dnssearch, ["a", "b"]);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read back from option text",
+    label = "no reading back",
+    note = "a `Vec` of what can be read back can; for others, leave `read` out"
+)]
+pub trait OptReadList: Sized {
+    /// The list from its elements.
+    ///
+    /// # Errors
+    ///
+    /// The number of the element, and what would have been right.
+    fn read_list(values: &[&[u8]]) -> Result<Self, (usize, ValueError)>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: OptRead> OptReadList for Vec<T> {
+    fn read_list(values: &[&[u8]]) -> Result<Self, (usize, ValueError)> {
+        values.iter().enumerate().map(|(number, value)| T::read_value(value).map_err(|error| (number, error))).collect()
+    }
+}
+
 struct Entry<'a> {
+    /// The whole word, where no value stands behind it: a `no` before it is its value.
+    word: Option<&'a [u8]>,
     key: Cow<'a, str>,
     value: Cow<'a, [u8]>,
     key_at: usize,
@@ -114,6 +160,8 @@ pub struct OptReader<'a> {
     head: Option<&'a [u8]>,
     entries: Vec<Entry<'a>>,
     prefixes: Vec<&'static str>,
+    /// What stands there, for messages.
+    text: &'a [u8],
 }
 
 impl<'a> OptReader<'a> {
@@ -129,6 +177,7 @@ impl<'a> OptReader<'a> {
                 let value_at = at + stop + 1;
                 let (value, next) = unescape(text, value_at);
                 entries.push(Entry {
+                    word: None,
                     key: String::from_utf8_lossy(&rest[..stop]),
                     value,
                     key_at: at,
@@ -146,7 +195,7 @@ impl<'a> OptReader<'a> {
                 at += stop + 1;
             }
         }
-        Self { head, entries, prefixes: Vec::new() }
+        Self { head, entries, prefixes: Vec::new(), text }
     }
 
     /// Takes the head, if it is `name` (or `name` with a virtio suffix, where `virtio` is set).
@@ -155,7 +204,7 @@ impl<'a> OptReader<'a> {
     ///
     /// [`ReadError::Head`] when it is another one.
     pub fn take_head(&mut self, name: &'static str, virtio: bool) -> Result<(), ReadError> {
-        let found = self.head.take().unwrap_or_default();
+        let Some(found) = self.head.take() else { return Err(self.no_head(&[name])) };
         let fits = if virtio {
             found.strip_prefix(name.as_bytes()).is_some_and(|suffix| matches!(suffix, b"" | b"-device" | b"-pci"))
         } else {
@@ -164,24 +213,32 @@ impl<'a> OptReader<'a> {
         if fits { Ok(()) } else { Err(head_error(name.to_owned(), found)) }
     }
 
-    /// Takes the name of an enum's variant: the head, or the value of `tag`.
+    /// Takes the name of an enum's variant, the head or the value of `tag`, and returns its number in `names`.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Missing`] when there is no such tag.
-    pub fn take_variant(&mut self, tag: Option<&'static str>) -> Result<Vec<u8>, ReadError> {
+    /// [`ReadError::Missing`] when there is no such tag, [`ReadError::Head`] for another name.
+    pub fn take_variant(&mut self, tag: Option<&'static str>, names: &[&str]) -> Result<usize, ReadError> {
+        let number = |found: &[u8]| {
+            let number = names.iter().position(|name| name.as_bytes() == found);
+            number.ok_or_else(|| head_error(names.join("`, `"), found))
+        };
         match tag {
-            None => Ok(self.head.take().unwrap_or_default().to_vec()),
-            Some(tag) => {
-                let entry = self.take_entry(tag).ok_or_else(|| ReadError::Missing { option: tag.to_owned() })?;
-                Ok(entry.value.to_vec())
-            }
+            None => match self.head.take() {
+                Some(found) => number(found),
+                None => Err(self.no_head(names)),
+            },
+            Some(tag) => match self.take_entry(tag) {
+                Some(entry) => number(&entry.value),
+                None => Err(ReadError::Missing { option: tag.to_owned() }),
+            },
         }
     }
 
-    /// The error for a variant that does not exist.
-    pub fn unknown_variant(found: &[u8], names: &[&str]) -> ReadError {
-        head_error(names.join("`, `"), found)
+    /// The error for a text that starts with an option where a name belongs.
+    fn no_head(&self, names: &[&str]) -> ReadError {
+        let end = memchr::memchr(b',', self.text).unwrap_or(self.text.len());
+        ReadError::NoHead { expected: names.join("`, `"), found: String::from_utf8_lossy(&self.text[..end]).into_owned() }
     }
 
     /// Takes the field `key`. Of several values the last one counts, as in QEMU.
@@ -224,6 +281,45 @@ impl<'a> OptReader<'a> {
         }
     }
 
+    /// Takes the list `key`: `key.0`, `key.1`, and so on.
+    ///
+    /// # Errors
+    ///
+    /// An element of the wrong type.
+    pub fn take_list<T: OptReadList>(&mut self, key: &'static str) -> Result<T, ReadError> {
+        let mut found = Vec::new();
+        while let Some(index) = self.find(&format!("{key}.{}", found.len())) {
+            found.push(index);
+        }
+        let values: Vec<&[u8]> = found.iter().map(|&index| &*self.entries[index].value).collect();
+        T::read_list(&values).map_err(|(number, source)| {
+            let entry = &self.entries[found[number]];
+            ReadError::Value {
+                option: entry.key.to_string(),
+                offset: entry.value_at,
+                value: String::from_utf8_lossy(&entry.value).into_owned(),
+                source,
+            }
+        })
+    }
+
+    /// Whether a key of this group is there.
+    fn has_any(&self, schema: &'static Schema) -> bool {
+        let mut keys = Vec::new();
+        all_keys(schema, "", &mut keys);
+        let prefix = self.prefixes.concat();
+        let mut unread = self.entries.iter().filter_map(|entry| entry.key.strip_prefix(&*prefix));
+        match schema.head {
+            Head::Implied(_) | Head::Virtio(_) | Head::Variants { tag: None, .. } if self.head.is_some() => true,
+            _ => unread.any(|key| {
+                keys.iter().any(|known| {
+                    let rest = key.strip_prefix(&**known);
+                    rest.is_some_and(|rest| rest.is_empty() || known.ends_with('.'))
+                })
+            }),
+        }
+    }
+
     /// Reads a flattened group, each key behind `prefix`.
     ///
     /// # Errors
@@ -248,7 +344,7 @@ impl<'a> OptReader<'a> {
         match self.entries.iter().find(|entry| !entry.taken) {
             None => Ok(()),
             Some(entry) => Err(ReadError::Unknown {
-                option: entry.key.to_string(),
+                option: entry.word.map_or_else(|| entry.key.to_string(), |word| String::from_utf8_lossy(word).into_owned()),
                 offset: entry.key_at,
                 suggestion: closest(&entry.key, schema),
             }),
@@ -256,6 +352,11 @@ impl<'a> OptReader<'a> {
     }
 
     fn take_entry(&mut self, key: &str) -> Option<&Entry<'a>> {
+        self.find(key).map(|index| &self.entries[index])
+    }
+
+    /// The last entry of this key; all of them count as taken.
+    fn find(&mut self, key: &str) -> Option<usize> {
         let prefixes = &self.prefixes;
         let is_it = |name: &str| {
             let mut rest = Some(name);
@@ -271,7 +372,24 @@ impl<'a> OptReader<'a> {
                 last = Some(index);
             }
         }
-        last.map(|index| &self.entries[index])
+        last
+    }
+}
+
+/// The keys of a schema, those of its groups and variants included. A list has `key.`, since numbers follow.
+fn all_keys(schema: &Schema, prefix: &str, out: &mut Vec<String>) {
+    let mut one = |field: FieldSchema| {
+        let key = format!("{prefix}{}", field.key.name);
+        match field.kind {
+            FieldKind::Value(_) => out.push(key),
+            FieldKind::List(_) | FieldKind::Groups(_) => out.push(key + "."),
+            FieldKind::Flatten(group) => all_keys(group, &key, out),
+        }
+    };
+    schema.fields().for_each(&mut one);
+    if let Head::Variants { tag, variants } = schema.head {
+        variants.iter().flat_map(VariantSchema::fields).for_each(&mut one);
+        out.extend(tag.map(|tag| format!("{prefix}{tag}")));
     }
 }
 
@@ -281,7 +399,7 @@ fn bare_word(word: &[u8], at: usize) -> Entry<'_> {
         Some(key) => (key, b"off"),
         None => (word, b"on"),
     };
-    Entry { key: String::from_utf8_lossy(key), value: Cow::Borrowed(value), key_at: at, value_at: at, taken: false }
+    Entry { word: Some(word), key: String::from_utf8_lossy(key), value: Cow::Borrowed(value), key_at: at, value_at: at, taken: false }
 }
 
 /// The value that starts at `start`, and where the next option starts.
@@ -313,14 +431,16 @@ fn head_error(expected: String, found: &[u8]) -> ReadError {
 }
 
 /// The key of `schema` that is nearest to `key`, if one is near.
-fn closest(key: &str, schema: &'static Schema) -> Option<&'static str> {
-    let of_variants = match schema.head {
-        Head::Variants { variants, .. } => variants,
-        _ => &[],
-    };
-    let fields = schema.fields.iter().chain(of_variants.iter().flat_map(|variant| variant.fields));
-    fields
-        .map(|field| (distance(key.as_bytes(), field.key.name.as_bytes()), field.key.name))
+fn closest(key: &str, schema: &'static Schema) -> Option<String> {
+    let mut keys = Vec::new();
+    all_keys(schema, "", &mut keys);
+    // What is much longer than all keys is near to none, and comparing it would take its time.
+    let longest = keys.iter().map(String::len).max()?;
+    if key.len() > 2 * longest {
+        return None;
+    }
+    keys.into_iter()
+        .map(|name| (distance(key.as_bytes(), name.as_bytes()), name))
         .min()
         .filter(|(distance, name)| *distance <= (name.len() / 3).max(2) && *distance < name.len())
         .map(|(_, name)| name)
@@ -339,76 +459,4 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
         }
     }
     row[b.len()]
-}
-
-fn utf8(text: &[u8]) -> Result<&str, ValueError> {
-    std::str::from_utf8(text).map_err(|_| ValueError::NotUtf8)
-}
-
-impl OptRead for bool {
-    fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-        match text {
-            b"on" | b"yes" | b"true" | b"y" => Ok(true),
-            b"off" | b"no" | b"false" | b"n" => Ok(false),
-            _ => Err(ValueError::expected("`on` or `off`")),
-        }
-    }
-}
-
-macro_rules! integers {
-    ($($ty:ident)*) => {$(
-        impl OptRead for $ty {
-            fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-                utf8(text)?.parse().map_err(|_| {
-                    ValueError::expected(concat!("a whole number of type ", stringify!($ty)))
-                })
-            }
-        }
-    )*};
-}
-integers!(u8 u16 u32 u64 i8 i16 i32 i64);
-
-impl OptRead for Size {
-    fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-        Size::parse(utf8(text)?).ok_or_else(|| ValueError::expected("a number with one of the units B, K, M, G, T"))
-    }
-}
-
-impl OptRead for Id {
-    fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-        Ok(Id::parse(utf8(text)?)?)
-    }
-}
-
-impl OptRead for String {
-    fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-        Ok(utf8(text)?.to_owned())
-    }
-}
-
-impl OptRead for OsString {
-    fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-        Ok(OsStr::from_bytes(text).to_owned())
-    }
-}
-
-impl OptRead for PathBuf {
-    fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-        OsString::read_value(text).map(Self::from)
-    }
-}
-
-impl<T: OptRead> OptRead for Box<T> {
-    fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-        T::read_value(text).map(Self::new)
-    }
-}
-
-impl<T: ToOwned + ?Sized> OptRead for Cow<'_, T>
-where
-    T::Owned: OptRead,
-{
-    fn read_value(text: &[u8]) -> Result<Self, ValueError> {
-        T::Owned::read_value(text).map(Self::Owned)
-    }
 }

@@ -1,9 +1,14 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::{NonZeroU8, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 
-use super::{Id, Key, OptType, OptWriter, Size, ValueWriter};
+use super::fields::{Kind, Part};
+use super::{Id, OptType, OptWriter, Size, ValueWriter};
 
 /// A type that can be the value of an option.
 ///
@@ -20,7 +25,7 @@ use super::{Id, Key, OptType, OptWriter, Size, ValueWriter};
 /// }
 ///
 /// #[derive(QemuOpts)]
-/// #[qemu(implied = "lamp", write_only)]
+/// #[qemu(implied = "lamp")]
 /// struct Lamp { color: Color }
 /// assert_eq!(opts::to_text(&Lamp { color: Color::Green }).unwrap(), b"lamp,color=green");
 /// ```
@@ -63,8 +68,22 @@ pub trait OptField {
     /// The type of the value.
     const TYPE: OptType;
 
-    /// Writes `key=value`, or nothing.
-    fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>);
+    /// The type, and whether there always is a value.
+    #[doc(hidden)]
+    const KIND: Kind = Kind::value(Self::TYPE);
+
+    /// Writes `key=value`, or nothing. The key is to be passed on.
+    fn write_field(&self, key: &'static str, writer: &mut OptWriter<'_>);
+
+    /// The field without its type, for the derive.
+    #[doc(hidden)]
+    #[inline]
+    fn as_part(&self) -> &dyn Part
+    where
+        Self: Sized,
+    {
+        self
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -72,17 +91,18 @@ impl<T: OptValue + ?Sized> OptField for T {
     const TYPE: OptType = T::TYPE;
 
     #[inline]
-    fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
-        writer.value(key, |value| self.write_value(value));
+    fn write_field(&self, key: &'static str, writer: &mut OptWriter<'_>) {
+        writer.keyed(key, |value| self.write_value(value));
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: OptValue> OptField for Option<T> {
     const TYPE: OptType = T::TYPE;
+    const KIND: Kind = Kind::value(T::TYPE).optional();
 
     #[inline]
-    fn write_field(&self, key: &Key, writer: &mut OptWriter<'_>) {
+    fn write_field(&self, key: &'static str, writer: &mut OptWriter<'_>) {
         match self {
             Some(value) => value.write_field(key, writer),
             None => T::write_absent(writer),
@@ -110,6 +130,33 @@ macro_rules! integers {
     )*};
 }
 integers!(u8 u16 u32 u64 i8 i16 i32 i64);
+
+/// What goes through another form: the standard library's own.
+macro_rules! through {
+    ($($ty:ty: $kind:ident, |$this:ident, $value:ident| $write:expr;)*) => {$(
+        impl OptValue for $ty {
+            const TYPE: OptType = OptType::$kind;
+
+            fn write_value(&self, $value: &mut ValueWriter<'_, '_>) {
+                let $this = self;
+                $write;
+            }
+        }
+    )*};
+}
+through! {
+    usize: Integer, |number, value| value.display(number);
+    isize: Integer, |number, value| value.display(number);
+    NonZeroU8: Integer, |number, value| value.integer(number.get());
+    NonZeroU16: Integer, |number, value| value.integer(number.get());
+    NonZeroU32: Integer, |number, value| value.integer(number.get());
+    NonZeroU64: Integer, |number, value| value.integer(number.get());
+    NonZeroUsize: Integer, |number, value| value.display(number);
+    char: Text, |letter, value| value.text(letter.encode_utf8(&mut [0; 4]));
+    IpAddr: Text, |address, value| value.display(address);
+    Ipv4Addr: Text, |address, value| value.display(address);
+    Ipv6Addr: Text, |address, value| value.display(address);
+}
 
 impl OptValue for Size {
     const TYPE: OptType = OptType::Size;
@@ -165,5 +212,7 @@ macro_rules! forward {
 forward! {
     #[diagnostic::do_not_recommend] [T: OptValue + ?Sized] &T;
     #[diagnostic::do_not_recommend] [T: OptValue + ?Sized] Box<T>;
+    #[diagnostic::do_not_recommend] [T: OptValue + ?Sized] Rc<T>;
+    #[diagnostic::do_not_recommend] [T: OptValue + ?Sized] Arc<T>;
     #[diagnostic::do_not_recommend] [T: OptValue + ToOwned + ?Sized] Cow<'_, T>;
 }

@@ -1,5 +1,6 @@
 use memchr::memchr2_iter;
 
+use super::fields::name;
 use super::{Claim, Id, Issued, Noted, OptError, OptField, QemuOpts, Unique, Use, VmTag};
 use crate::QemuVersion;
 
@@ -79,20 +80,12 @@ pub struct Key {
     pub since: Option<((u16, u16), &'static str)>,
     /// The last version that has it: numbers and text. [`None`]: it is still there.
     pub until: Option<((u16, u16), &'static str)>,
-    /// `,name=`, where the derive has put it together; otherwise empty.
-    text: &'static str,
 }
 
 impl Key {
     /// A key that every version has.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, since: None, until: None, text: "" }
-    }
-
-    /// The same, with its text: for the derive.
-    #[doc(hidden)]
-    pub const fn with_text(name: &'static str, text: &'static str) -> Self {
-        Self { name, since: None, until: None, text }
+        Self { name, since: None, until: None }
     }
 
     /// The same key, in `version` and later.
@@ -110,6 +103,13 @@ impl Key {
     }
 }
 
+/// What stands before the keys of a group: text, and in a list the number of the element.
+#[derive(Debug, Clone, Copy)]
+struct Prefix {
+    text: &'static str,
+    number: Option<u32>,
+}
+
 /// How many prefixes of flattened structs may be nested.
 const MAX_DEPTH: usize = 4;
 
@@ -123,7 +123,7 @@ const MAX_DEPTH: usize = 4;
 /// struct Pair(u32, u32);
 ///
 /// impl QemuOpts for Pair {
-///     const SCHEMA: &'static Schema = &Schema { head: Head::None, fields: &[] };
+///     const SCHEMA: &'static Schema = &Schema::new(Head::None, &[]);
 ///     fn write_opts(&self, writer: &mut OptWriter<'_>) {
 ///         writer.option(&Key::new("low"), &self.0.min(self.1));
 ///         writer.option(&Key::new("high"), &self.0.max(self.1));
@@ -137,7 +137,7 @@ pub struct OptWriter<'a> {
     start: usize,
     context: Context,
     id: Option<&'a Id>,
-    prefixes: [&'static str; MAX_DEPTH],
+    prefixes: [Prefix; MAX_DEPTH],
     depth: usize,
     /// What the builder notes; nothing where there is none.
     noted: Option<&'a mut Noted>,
@@ -150,7 +150,7 @@ impl<'a> OptWriter<'a> {
     /// A writer at the end of `out`. The id, if there is one, is written right behind the head.
     pub(crate) fn new(out: &'a mut Vec<u8>, context: Context, id: Option<&'a Id>) -> Self {
         let start = out.len();
-        Self { out, start, context, id, prefixes: [""; MAX_DEPTH], depth: 0, noted: None, claims: 0, error: None }
+        Self { out, start, context, id, prefixes: [Prefix { text: "", number: None }; MAX_DEPTH], depth: 0, noted: None, claims: 0, error: None }
     }
 
     /// The same, and notes what is used and what must differ.
@@ -205,35 +205,95 @@ impl<'a> OptWriter<'a> {
     }
 
     /// Writes `key=value`, or nothing for [`None`].
-    #[inline]
     pub fn option<T: OptField + ?Sized>(&mut self, key: &Key, value: &T) {
-        value.write_field(key, self);
+        let start = self.out.len();
+        value.write_field(key.name, self);
+        if self.out.len() != start {
+            self.require(key);
+        }
     }
 
     /// Fails where the version of QEMU that the text is for lacks what `key` names.
     pub fn require(&mut self, key: &Key) {
-        self.check_version(key);
+        let Some(version) = self.context.version else { return };
+        if let Some(((major, minor), since)) = key.since
+            && !version.is_at_least(major, minor)
+        {
+            self.fail(OptError::TooOld { option: key.name.to_owned(), since, version });
+        }
+        if let Some(((major, minor), until)) = key.until
+            && !version.is_at_most(major, minor)
+        {
+            self.fail(OptError::TooNew { option: key.name.to_owned(), until, version });
+        }
     }
 
     /// Writes `key=` and what `write` makes of the value.
     #[inline]
     pub fn value(&mut self, key: &Key, write: impl FnOnce(&mut ValueWriter<'_, 'a>)) {
-        self.begin(key);
-        write(&mut ValueWriter { writer: self, key: key.name });
+        self.require(key);
+        self.keyed(key.name, write);
+    }
+
+    /// The same for a key that is written `name` or, where the derive has put it together, `,name=`.
+    #[inline]
+    pub(crate) fn keyed(&mut self, key: &'static str, write: impl FnOnce(&mut ValueWriter<'_, 'a>)) {
+        if self.depth == 0 && self.out.len() != self.start && key.starts_with(',') {
+            self.out.extend_from_slice(key.as_bytes());
+        } else {
+            self.begin_in_parts(key, None);
+        }
+        write(&mut ValueWriter { writer: self, key });
+    }
+
+    /// The same for an element of a list.
+    pub(crate) fn numbered(&mut self, key: &'static str, number: u32, write: impl FnOnce(&mut ValueWriter<'_, 'a>)) {
+        self.begin_in_parts(key, Some(number));
+        write(&mut ValueWriter { writer: self, key });
     }
 
     /// Writes the options of `group`, each key behind `prefix`.
     pub fn flatten<T: QemuOpts + ?Sized>(&mut self, prefix: &'static str, group: &T) {
-        if prefix.is_empty() {
-            return group.write_opts(self);
+        self.behind(prefix, None, |writer| group.write_opts(writer));
+    }
+
+    /// Writes keys behind a prefix, and behind a number and a dot where there is a number.
+    pub(crate) fn behind(&mut self, text: &'static str, number: Option<u32>, write: impl FnOnce(&mut Self)) {
+        if text.is_empty() && number.is_none() {
+            return write(self);
         }
         if self.depth == MAX_DEPTH {
-            return self.fail(OptError::TooDeep { option: prefix.to_owned(), limit: MAX_DEPTH });
+            return self.fail(OptError::TooDeep { option: text.to_owned(), limit: MAX_DEPTH });
         }
-        self.prefixes[self.depth] = prefix;
+        self.prefixes[self.depth] = Prefix { text, number };
         self.depth += 1;
-        group.write_opts(self);
+        write(self);
         self.depth -= 1;
+    }
+
+    /// How long the text is so far.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The value of the one option that starts at `start`, as it is written.
+    pub(crate) fn value_from(&self, start: usize) -> &[u8] {
+        let option = &self.out[start..];
+        memchr::memchr(b'=', option).map_or(&[], |at| &option[at + 1..])
+    }
+
+    /// Notes that the value of the option that starts at `start` must differ from others of this kind.
+    pub(crate) fn claim_value(&mut self, kind: &'static str, start: usize) {
+        let text = self.out.len() - self.value_from(start).len()..self.out.len();
+        if let Some(noted) = &mut self.noted {
+            noted.claims.push(Claim { kind: Unique::of(kind), text, escaped: true });
+        }
+    }
+
+    /// Refuses the value of an option: the argument will not be written, and the error names the option and this reason.
+    pub fn refuse(&mut self, option: impl Into<String>, reason: impl Into<String>) {
+        self.fail(OptError::Value { option: option.into(), reason: reason.into() });
     }
 
     /// Writes with another virtio transport than the machine's own.
@@ -280,40 +340,22 @@ impl<'a> OptWriter<'a> {
         }
     }
 
-    // Inlined where the key is a constant: then nearly always one copy of a few bytes is left of it.
-    #[inline]
-    fn begin(&mut self, key: &Key) {
-        if key.since.is_some() || key.until.is_some() {
-            self.check_version(key);
-        }
-        if self.depth == 0 && !key.text.is_empty() && self.out.len() != self.start {
-            self.out.extend_from_slice(key.text.as_bytes());
-        } else {
-            self.begin_in_parts(key);
-        }
-    }
-
-    fn begin_in_parts(&mut self, key: &Key) {
+    fn begin_in_parts(&mut self, key: &'static str, number: Option<u32>) {
         self.separate();
-        for prefix in &self.prefixes[..self.depth] {
-            self.out.extend_from_slice(prefix.as_bytes());
+        for prefix in self.prefixes.iter().take(self.depth) {
+            self.out.extend_from_slice(prefix.text.as_bytes());
+            if let Some(number) = prefix.number {
+                self.out.push(b'.');
+                self.out.extend_from_slice(super::Decimal::new(number).as_bytes());
+                self.out.push(b'.');
+            }
         }
-        self.out.extend_from_slice(key.name.as_bytes());
+        self.out.extend_from_slice(name(key).as_bytes());
+        if let Some(number) = number {
+            self.out.push(b'.');
+            self.out.extend_from_slice(super::Decimal::new(number).as_bytes());
+        }
         self.out.push(b'=');
-    }
-
-    fn check_version(&mut self, key: &Key) {
-        let Some(version) = self.context.version else { return };
-        if let Some(((major, minor), since)) = key.since
-            && !version.is_at_least(major, minor)
-        {
-            self.fail(OptError::TooOld { option: key.name.to_owned(), since, version });
-        }
-        if let Some(((major, minor), until)) = key.until
-            && !version.is_at_most(major, minor)
-        {
-            self.fail(OptError::TooNew { option: key.name.to_owned(), until, version });
-        }
     }
 }
 
@@ -335,6 +377,7 @@ impl<'a> OptWriter<'a> {
 #[derive(Debug)]
 pub struct ValueWriter<'w, 'a> {
     writer: &'w mut OptWriter<'a>,
+    /// `name` or `,name=`.
     key: &'static str,
 }
 
@@ -345,7 +388,7 @@ impl ValueWriter<'_, '_> {
         let mut from = 0;
         for at in memchr2_iter(b',', 0, text) {
             if text[at] == 0 {
-                return self.writer.fail(OptError::Nul { option: self.key.to_owned(), offset: at });
+                return self.writer.fail(OptError::Nul { option: name(self.key).to_owned(), offset: at });
             }
             // The comma, and once more with what follows it.
             self.writer.out.extend_from_slice(&text[from..=at]);
@@ -396,14 +439,14 @@ impl ValueWriter<'_, '_> {
 
     /// Refuses the value: the argument will not be written, and the error names the option and this reason.
     pub fn refuse(&mut self, reason: impl Into<String>) {
-        self.writer.fail(OptError::Value { option: self.key.to_owned(), reason: reason.into() });
+        self.writer.fail(OptError::Value { option: name(self.key).to_owned(), reason: reason.into() });
     }
 
     /// Writes the id of a handle, if the handle is of this VM.
     pub(crate) fn handle(&mut self, part: &Issued) {
         if !self.writer.uses(part) {
             let id = part.id.to_string();
-            return self.writer.fail(OptError::ForeignHandle { option: self.key.to_owned(), id });
+            return self.writer.fail(OptError::ForeignHandle { option: name(self.key).to_owned(), id });
         }
         self.writer.out.extend_from_slice(part.id.as_bytes());
     }

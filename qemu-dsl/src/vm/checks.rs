@@ -159,6 +159,7 @@ fn clash(command: &QemuCommand, earlier: &Claim, claim: &Claim) -> Option<BuildE
         (Unique::PortName(_), _) => same().then(|| BuildError::PortName { name: text(command, claim) }),
         (Unique::DiskSerial, _) => same().then(|| BuildError::SameSerial { serial: text(command, claim) }),
         (Unique::Mac, _) => same().then(|| BuildError::SameMac { mac: text(command, claim) }),
+        (Unique::Named(what), _) => same().then(|| BuildError::SameValue { what, value: text(command, claim) }),
         (Unique::BootIndex(index), _) => Some(BuildError::SameBootIndex { index }),
         (Unique::Chassis(chassis, slot), _) => Some(BuildError::SameChassis { chassis, slot }),
         (Unique::Single(device), _) => Some(BuildError::Single { device }),

@@ -52,6 +52,14 @@ pub enum BuildError {
         /// The serial number.
         serial: String,
     },
+    /// Two values that a type says must differ: `#[qemu(unique = "...")]`.
+    #[error("two devices have the {what} `{value}`: give one of them another")]
+    SameValue {
+        /// What must differ.
+        what: &'static str,
+        /// The value.
+        value: String,
+    },
     /// Two network devices of one MAC address.
     #[error("two network devices have the MAC address {mac}: give one of them another")]
     SameMac {

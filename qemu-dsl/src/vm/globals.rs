@@ -3,11 +3,10 @@
 use std::ffi::OsStr;
 
 use crate::backend::Chardev;
-use crate::opts::{FieldKind, FieldSchema, Head, Id, Key, OptType, QemuOpts, Schema};
+use crate::opts::{FieldSchema, Head, Id, Key, OptType, QemuOpts, Schema};
 
 /// `-name`.
 #[derive(QemuOpts)]
-#[qemu(write_only)]
 pub(crate) struct Name<'a> {
     /// What tools call the VM.
     pub(crate) guest: &'a OsStr,
@@ -15,7 +14,6 @@ pub(crate) struct Name<'a> {
 
 /// `-mon`.
 #[derive(QemuOpts)]
-#[qemu(write_only)]
 pub(crate) struct Monitor<'a> {
     /// What the monitor is reached through.
     pub(crate) chardev: &'a Chardev,
@@ -32,7 +30,6 @@ pub(crate) enum MonitorMode {
 
 /// What a template adds to `-machine`.
 #[derive(QemuOpts)]
-#[qemu(write_only)]
 pub(crate) struct MachineMemory {
     /// The object that is the guest's memory.
     pub(crate) memory_backend: Option<Id>,
@@ -40,25 +37,16 @@ pub(crate) struct MachineMemory {
 
 /// What sharing adds to `-chardev`.
 #[derive(QemuOpts)]
-#[qemu(write_only)]
 pub(crate) struct Mux {
     /// Whether several front ends share it.
     pub(crate) mux: bool,
 }
 
 /// `-smp`, whose first key is implied: a number stands there, never text.
-pub(crate) const SMP: &Schema = &Schema {
-    head: Head::None,
-    fields: &[
-        FieldSchema {
-            key: Key::new("cpus"),
-            kind: FieldKind::Value(OptType::Integer),
-            doc: "How many CPUs there are at the start.",
-        },
-        FieldSchema {
-            key: Key::new("maxcpus"),
-            kind: FieldKind::Value(OptType::Integer),
-            doc: "How many CPUs there can be.",
-        },
+pub(crate) const SMP: &Schema = &Schema::new(
+    Head::None,
+    &[
+        FieldSchema::new(Key::new("cpus"), OptType::Integer, "How many CPUs there are at the start."),
+        FieldSchema::new(Key::new("maxcpus"), OptType::Integer, "How many CPUs there can be."),
     ],
-};
+);

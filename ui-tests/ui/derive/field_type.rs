@@ -3,7 +3,7 @@ use std::time::Duration;
 use qemu_dsl::prelude::*;
 
 #[derive(QemuOpts)]
-#[qemu(implied = "edu", write_only)]
+#[qemu(implied = "edu")]
 struct Edu {
     dma_mask: u64,
     timeout: Duration,

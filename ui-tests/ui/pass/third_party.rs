@@ -47,7 +47,7 @@ struct Thermometer {
 }
 
 #[derive(QemuOpts)]
-#[qemu(device = "pci-serial", bus = Pci, write_only)]
+#[qemu(device = "pci-serial", bus = Pci)]
 struct PciSerial {
     chardev: Chardev,
     speed: Speed,
