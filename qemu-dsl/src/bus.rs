@@ -25,7 +25,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::machine::MachineType;
-use crate::opts::{Extra, Handle, Issued, OptType, OptValue, PartKind, QemuOpts, Token, Transport, ValueWriter};
+use crate::opts::{Extra, Handle, Issued, OptType, OptValue, PartKind, QemuOpts, Sort, Token, Transport, ValueWriter};
 
 /// A kind of bus. [The module](self) has an example.
 #[diagnostic::on_unimplemented(
@@ -128,6 +128,7 @@ impl<B> ProvidedBus<B> {
         what: "the bus of the device",
         user: "a device: `vm.add_to(&bus, device)`",
         is_shared: true,
+        sort: Sort::Counted,
     };
 
     pub(crate) const fn new(part: Issued, suffix: &'static str) -> Self {
@@ -162,7 +163,7 @@ impl<B> OptValue for ProvidedBus<B> {
     const TYPE: OptType = OptType::Reference("bus");
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.handle(&self.part);
+        value.handle(&self.part.id, self.part.place);
         value.text(self.suffix);
     }
 }

@@ -22,9 +22,7 @@ use crate::backend::{
 };
 use crate::bus::{Bus, Device, HasBus, PlugsInto, ProvidedBus, ProvidesBus, Virtio};
 use crate::cpu::CpuFor;
-use crate::device::{
-    CONTROLLER, ConsolePort, Controller, FIRST_CONTROLLER, PORT, SerialPort, VirtConsole, VirtioSerial,
-};
+use crate::device::{CONTROLLER, ConsolePort, Controller, FIRST_CONTROLLER, SerialPort, VirtConsole, VirtioSerial};
 use crate::machine::{AnyMachine, HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
 use crate::opts::{Decimal, Handle, Id, IntoId, Key, OptWriter, QemuOpts, Role, Token, Trait};
 use crate::{QemuCommand, Since};
@@ -293,7 +291,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         }
         let part = self.inner.part(B::Handle::KIND, id, why, &mut |writer| backend.write_opts(writer));
         if !B::TALKS_BOTH_WAYS {
-            self.inner.mark(part, Trait::OneWay);
+            self.inner.mark(part.place, Trait::OneWay);
         }
         B::Handle::from_issued(part, Token::OWN)
     }
@@ -312,14 +310,14 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     pub fn spare(&mut self, part: impl Handle) -> Id {
         let part = part.part(Token::OWN);
-        self.inner.keep(part);
+        self.inner.keep(part.place, &part.id);
         part.id
     }
 
     /// Keeps a port of a virtio-serial controller that no device has yet, as [`spare`](Self::spare) does.
     pub fn spare_port(&mut self, port: SerialPort) -> &mut Self {
         for part in port.parts() {
-            self.inner.keep(part);
+            self.inner.keep(part, &format_args!("port {}", port.nr()));
         }
         self
     }
@@ -418,9 +416,9 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
             Mux { mux: true }.write_opts(writer);
         });
         if !<B as ChardevBackend>::TALKS_BOTH_WAYS {
-            self.inner.mark(part, Trait::OneWay);
+            self.inner.mark(part.place, Trait::OneWay);
         }
-        self.inner.share(part, 4);
+        self.inner.share(part.place, 4);
         std::array::from_fn(|_| Chardev::from_issued(part, Token::OWN))
     }
 
@@ -516,7 +514,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     pub fn iothread_since(&mut self, id: impl IntoId, _proof: Since<10, 0>) -> IoThread {
         let iothread = self.part_iothread(Some(id.into_id()));
-        self.inner.mark(iothread.part(Token::OWN), Trait::Proven);
+        self.inner.mark(iothread.part(Token::OWN).place, Trait::Proven);
         iothread
     }
 
@@ -676,7 +674,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
 
     fn port(&mut self, index: usize, controller: Controller) -> SerialPort {
         let nr = port_number(index);
-        SerialPort::new(nr, controller, self.inner.issue(PORT, Some(Id::numbered("port", nr))))
+        SerialPort::new(nr, controller, self.inner.issue_port(nr))
     }
 
     fn add_controller(&mut self, id: Option<Id>, ports: usize) -> (Controller, ConsolePort) {
@@ -687,7 +685,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         let number = self.inner.next_controller();
         let id = id.or_else(|| (number > 0).then(|| VirtioSerial::id(number)));
         let kind = if id.is_some() { CONTROLLER } else { FIRST_CONTROLLER };
-        let part = self.inner.issue(kind, Some(id.unwrap_or_else(|| VirtioSerial::id(0))));
+        let part = self.inner.issue(kind, Some(id.unwrap_or_else(|| VirtioSerial::id(0)))).place;
         let device = VirtioSerial::with_ports(max_ports);
         let mmio = Virtio::takes_mmio_slot(self.inner.board().transport);
         let write = &mut |writer: &mut OptWriter<'_>| device.write_opts(writer);
@@ -696,8 +694,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
             None => self.inner.device(None, VirtioSerial::NAME, false, mmio, write),
         }
         let controller = Controller { number, id, part };
-        let console = self.inner.issue(PORT, Some(Id::numbered("port", 0)));
-        self.inner.keep(console);
+        // The one of a VM whose console is elsewhere stays free.
+        let console = self.inner.issue_port(0);
         (controller, ConsolePort::new(controller, console))
     }
 
@@ -730,7 +728,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     pub fn qmp_on(&mut self, chardev: impl IntoChardev) -> &mut Self {
         let chardev = chardev.into_chardev();
         let part = chardev.part(Token::OWN);
-        if self.inner.part_mut(part).is_some_and(|part| part.trait_of == Trait::OneWay) {
+        if self.inner.part_mut(part.place).is_some_and(|part| part.trait_of == Trait::OneWay) {
             self.inner.error(BuildError::OneWayMonitor { id: part.id.to_string() });
         }
         let monitor = Monitor { chardev: &chardev, mode: MonitorMode::Control };
