@@ -26,9 +26,10 @@ use crate::opts::Transport;
 
 /// A kind of bus. [The module](self) has an example.
 pub trait Bus {
-    /// Whether a device on this bus takes one of the machine's virtio-mmio transports.
-    fn takes_mmio_slot(_transport: Transport) -> bool {
-        false
+    /// Which of the machine's slots a device on this bus takes, if it takes one: a virtio-mmio transport, or a place on the PCI
+    /// bus. They are counted. `transport` is that of the machine's virtio devices.
+    fn slot(_transport: Transport) -> Option<Transport> {
+        None
     }
 }
 
@@ -45,7 +46,7 @@ pub trait HasBus<B: Bus>: MachineType {}
     message = "the device `{Self}` plugs into a `{B}` bus, and the machine type `{M}` has none",
     label = "this device needs a `{B}` bus",
     note = "a virtio device without `OnPci` or `OnMmio` around it fits every machine type",
-    note = "`Pc`, `Q35`, `VirtPcie` and `Microvm::with_pcie()` have PCI; `Microvm` and `Virt` have virtio-mmio"
+    note = "`Pc`, `Q35`, `VirtPcie`, `RiscvVirtPcie` and `Microvm::with_pcie()` have PCI; `Microvm`, `Virt` and `RiscvVirt` have virtio-mmio"
 )]
 pub trait PlugsInto<M: ?Sized, B> {}
 
@@ -65,7 +66,7 @@ macro_rules! buses {
         pub struct $name;
 
         impl Bus for $name {
-            $(fn takes_mmio_slot($transport: Transport) -> bool {
+            $(fn slot($transport: Transport) -> Option<Transport> {
                 $slot
             })?
         }
@@ -74,11 +75,11 @@ macro_rules! buses {
 
 buses! {
     /// The machine's virtio transport, whichever it is. A marker: it stands in types only, so it has no example.
-    Virtio, |transport| transport == Transport::Mmio;
+    Virtio, |transport| Some(transport);
     /// virtio-mmio transports. A marker: it stands in types only, so it has no example.
-    VirtioMmio, |_transport| true;
+    VirtioMmio, |_transport| Some(Transport::Mmio);
     /// PCI or PCI Express. A marker: it stands in types only, so it has no example.
-    Pci;
+    Pci, |_transport| Some(Transport::Pci);
     /// ISA. A marker: it stands in types only, so it has no example.
     Isa;
     /// A bus that another device of the VM provides; the handle in the device proves that it is there. A marker: it

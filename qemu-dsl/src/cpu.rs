@@ -1,7 +1,6 @@
 //! CPU models, `-cpu`, and the accelerators that each works with.
 
-use crate::accel::{Aarch64, Arch};
-use crate::accel::{Accelerator, AnyAccel, Hvf, Kvm, Tcg, X86_64};
+use crate::accel::{Aarch64, Accelerator, AnyAccel, Arch, Architecture, Hvf, Kvm, Riscv64, Tcg, X86_64};
 use crate::machine::{MachineType, OfArch};
 use crate::opts::{Head, OptWriter, QemuOpts, Schema};
 
@@ -21,16 +20,23 @@ use crate::opts::{Head, OptWriter, QemuOpts, Schema};
 ///
 /// impl<M: OfArch<qemu_dsl::accel::Aarch64>> CpuFor<M, Tcg> for NeoverseN1 {}
 ///
-/// let vm = Vm::new(VirtPcie::new(), Tcg::new(), NeoverseN1 { pauth: None }, mib!(128));
+/// let mut vm = Vm::new(VirtPcie::new(), Tcg::new(), NeoverseN1 { pauth: None }, mib!(128));
+/// vm.kernel(Kernel::new("Image"));
 /// # vm.build().unwrap();
 /// ```
 #[diagnostic::on_unimplemented(
     message = "the CPU model `{Self}` cannot be used on `{M}` under the accelerator `{A}`",
     label = "not a CPU model for `{A}` on this machine type",
-    note = "`Host` is for `Kvm` and `Hvf`; under `Tcg` use a named model: `Haswell` (x86_64), `CortexA57` (aarch64), `Max`",
+    note = "`Host` is for `Kvm` and `Hvf`; under `Tcg` use a named model: `Haswell` (x86_64), `CortexA57` (aarch64), `Rv64` (riscv64), `Max`",
     note = "`BestCpu` is the right one of them on every machine type and accelerator"
 )]
-pub trait CpuFor<M, A>: QemuOpts {}
+pub trait CpuFor<M, A>: QemuOpts {
+    /// Writes the model for a machine of this architecture, under hardware acceleration or not.
+    #[doc(hidden)]
+    fn write_for(&self, _architecture: Architecture, _hardware: bool, writer: &mut OptWriter<'_>) {
+        self.write_opts(writer);
+    }
+}
 
 /// The host's own CPU, every feature of it. Under hardware acceleration only.
 ///
@@ -88,7 +94,16 @@ pub struct Haswell {}
 #[qemu(implied = "cortex-a57")]
 pub struct CortexA57 {}
 
-/// Everything that the accelerator can do. Under TCG on Arm this costs seconds of boot time.
+/// The plain 64-bit RISC-V model. Emulated.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::Rv64::new()).unwrap(), b"rv64");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "rv64")]
+pub struct Rv64 {}
+
+/// Everything that the accelerator can do. Under TCG on Arm this costs seconds of boot time; on RISC-V QEMU 7.2 does not have it.
 ///
 /// ```
 /// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::Max::new()).unwrap(), b"max");
@@ -107,7 +122,7 @@ macro_rules! new {
         }
     )*};
 }
-new!(Host Haswell CortexA57 Max);
+new!(Host Haswell CortexA57 Rv64 Max);
 
 #[diagnostic::do_not_recommend]
 impl<M: MachineType, A: Arch> CpuFor<M, Kvm<A>> for Host {}
@@ -118,41 +133,51 @@ impl<M: OfArch<X86_64>> CpuFor<M, Tcg> for Haswell {}
 #[diagnostic::do_not_recommend]
 impl<M: OfArch<Aarch64>> CpuFor<M, Tcg> for CortexA57 {}
 #[diagnostic::do_not_recommend]
+impl<M: OfArch<Riscv64>> CpuFor<M, Tcg> for Rv64 {}
+#[diagnostic::do_not_recommend]
 impl<M: MachineType> CpuFor<M, Tcg> for Max {}
 #[diagnostic::do_not_recommend]
 impl<M: MachineType> CpuFor<M, AnyAccel> for Max {}
 
-/// [`Host`] under hardware acceleration, else [`Haswell`] or [`CortexA57`]: for machine types and accelerators chosen at
-/// run time.
+/// [`Host`] under hardware acceleration, else [`Haswell`], [`CortexA57`] or [`Rv64`], and [`Max`] on other architectures: for
+/// machine types and accelerators chosen at run time. Which one, the VM's own machine and accelerator decide.
 ///
 /// ```
-/// use qemu_dsl::accel::Tcg;
 /// use qemu_dsl::cpu::BestCpu;
-/// use qemu_dsl::machine::Virt;
-/// let cpu = BestCpu::new(&Virt::new(), &Tcg::new());
-/// assert_eq!(qemu_dsl::opts::to_text(&cpu).unwrap(), b"cortex-a57");
+/// use qemu_dsl::prelude::*;
+/// let mut vm = Vm::new(Virt::new(), Tcg::new(), BestCpu::new(), mib!(64));
+/// vm.kernel(Kernel::new("Image"));
+/// assert!(vm.build()?.to_string().contains("-cpu cortex-a57"));
+/// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BestCpu(&'static str);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BestCpu(());
 
 impl BestCpu {
-    /// The best model for this machine under this accelerator.
-    pub fn new<M: MachineType, A: Accelerator>(machine: &M, accel: &A) -> Self {
-        Self(match (accel.is_hardware(), machine.architecture()) {
-            (true, _) => "host",
-            (false, crate::accel::Architecture::X86_64) => "Haswell",
-            (false, crate::accel::Architecture::Aarch64) => "cortex-a57",
-        })
+    /// The best model for the VM that it is given to.
+    pub const fn new() -> Self {
+        Self(())
     }
 }
 
 impl QemuOpts for BestCpu {
-    const SCHEMA: &'static Schema = &Schema { head: Head::Implied("host"), fields: &[] };
+    // The head depends on the VM.
+    const SCHEMA: &'static Schema = &Schema { head: Head::None, fields: &[] };
 
     fn write_opts(&self, writer: &mut OptWriter<'_>) {
-        writer.implied(self.0);
+        writer.implied("max");
     }
 }
 
 #[diagnostic::do_not_recommend]
-impl<M: MachineType, A: Accelerator> CpuFor<M, A> for BestCpu {}
+impl<M: MachineType, A: Accelerator> CpuFor<M, A> for BestCpu {
+    fn write_for(&self, architecture: Architecture, hardware: bool, writer: &mut OptWriter<'_>) {
+        writer.implied(match (hardware, architecture) {
+            (true, _) => "host",
+            (false, Architecture::X86_64) => "Haswell",
+            (false, Architecture::Aarch64) => "cortex-a57",
+            (false, Architecture::Riscv64) => "rv64",
+            (false, Architecture::Other(_)) => "max",
+        });
+    }
+}

@@ -21,7 +21,7 @@ use crate::backend::{
 use crate::bus::{Bus, PlugsInto};
 use crate::cpu::CpuFor;
 use crate::device::{ConsolePort, Device, SerialPort, VirtConsole, VirtioSerial};
-use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
+use crate::machine::{HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder, Uart};
 use crate::opts::{Decimal, Handle as _, Id, IntoId, QemuOpts};
 use crate::{QemuCommand, Since};
 
@@ -101,18 +101,12 @@ where
         cpu: impl CpuFor<M, A>,
         memory: impl IntoMemory,
     ) -> Self {
-        let board = Board {
-            architecture: machine.architecture(),
-            transport: machine.transport(),
-            mmio_slots: machine.mmio_slots(),
-            max_cpus: machine.max_cpus(),
-            max_memory: machine.max_memory(),
-            uart: machine.uart(),
-            only_for: accelerator.only_for(),
-        };
+        let hardware = accelerator.is_hardware();
+        let facts = machine.facts();
+        let board = Board { facts, version: machine.version(), hardware, only_for: accelerator.only_for() };
         let inner = Inner::new(target, command, board).start(
             &|writer| accelerator.write_opts(writer),
-            &|writer| cpu.write_opts(writer),
+            &|writer| cpu.write_for(facts.architecture, hardware, writer),
             &|writer| machine.write_opts(writer),
             memory.memory(),
             memory.template(),
@@ -130,6 +124,21 @@ impl<M, A, C> Vm<M, A, C> {
     /// The guest kernel. [`Kernel`](crate::kernel::Kernel) has an example.
     pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
         self.inner.kernel(&kernel);
+        self
+    }
+
+    /// Says that there is no kernel, and that this is meant: on machine types that start no disk by themselves, where it would be
+    /// an error. For firmware (`-bios`), and for machines that are only asked something.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.without_kernel().raw_arg("-bios").raw_arg("firmware.bin");
+    /// # vm.build()?;
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn without_kernel(&mut self) -> &mut Self {
+        self.inner.without_kernel();
         self
     }
 
@@ -153,7 +162,7 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// ```
     pub fn smp(&mut self, smp: Smp) -> &mut Self {
         let (cpus, max) = smp.numbers();
-        self.inner.check_cpus(max.unwrap_or(cpus));
+        self.inner.check_cpus(cpus, max);
         match max {
             None => self.inner.raw("-smp", "the CPUs", &[Decimal::new(cpus).as_bytes()]),
             Some(max) => {
@@ -499,8 +508,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     }
 
     fn add_device<D: Device>(&mut self, id: Option<Id>, device: &D) {
-        let mmio = D::Bus::takes_mmio_slot(self.inner.board().transport);
-        self.inner.device(id, D::NAME, D::SINGLE, mmio, &mut |writer| device.write_opts(writer));
+        let slot = D::Bus::slot(self.inner.board().facts.transport);
+        self.inner.device(id, D::NAME, D::SINGLE, slot, &mut |writer| device.write_opts(writer));
     }
 
     /// Adds a virtio-serial controller, and returns its ports: one for a console, and as many for channels as the pattern
@@ -509,6 +518,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Microvm::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.kernel(Kernel::new("vmlinuz"));
     /// let (console, [commands, events]) = vm.virtio_serial();
     /// assert_eq!((commands.nr(), events.nr()), (1, 2));
     /// let stdio = vm.chardev(Stdio::new());
@@ -608,7 +618,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasIsaSerial,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev)
+        self.on_uart(Uart::ISA_SERIAL, &chardev)
     }
 
     /// Makes the PL011 UART the VM's console, the guest's `ttyAMA0`.
@@ -616,6 +626,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.kernel(Kernel::new("Image"));
     /// let stdio = vm.chardev(Stdio::new());
     /// let vm = vm.pl011_console(stdio);
     /// # vm.build().unwrap();
@@ -625,7 +636,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasPl011,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev)
+        self.on_uart(Uart::PL011, &chardev)
     }
 
     /// Makes the machine's own UART the VM's console, whichever it is: for machine types chosen at run time.
@@ -635,8 +646,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// use qemu_dsl::machine::AnyMachine;
     /// use qemu_dsl::prelude::*;
     /// let machine = AnyMachine::from(Virt::new());
-    /// let cpu = BestCpu::new(&machine, &Tcg::new());
-    /// let mut vm = Vm::new(machine, Tcg::new(), cpu, mib!(64));
+    /// let mut vm = Vm::new(machine, Tcg::new(), BestCpu::new(), mib!(64));
     /// vm.kernel(Kernel::new("Image"));
     /// let stdio = vm.chardev(Stdio::new());
     /// let command = vm.uart_console(stdio).build().unwrap();
@@ -647,11 +657,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasUart,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev)
+        self.on_uart(M::UART, &chardev)
     }
 
-    fn on_uart<C2>(mut self, chardev: &Chardev) -> Vm<M, A, C2> {
-        self.inner.serial(chardev);
+    fn on_uart<C2>(mut self, uart: Uart, chardev: &Chardev) -> Vm<M, A, C2> {
+        self.inner.serial(uart, chardev);
         self.retyped()
     }
 }

@@ -14,15 +14,13 @@ use crate::backend::{Chardev, ReadOnlyImage, TemplateMemory};
 use crate::command::{CommandError, Pushed};
 use crate::device::VirtConsole;
 use crate::kernel::Kernel;
+use crate::machine::{MachineFacts, Uart};
 use crate::opts::{Context, Decimal, Id, Noted, OptError, OptWriter, QemuOpts as _, Transport, Unique, VmTag};
 use crate::{Memory, QemuCommand};
 
 /// The longest command line that x86 and arm64 kernels keep; what is behind it is lost, and nobody says so. (`COMMAND_LINE_SIZE`,
 /// arch/*/include/uapi/asm/setup.h: 2048 with NUL)
 const MAX_CMDLINE: usize = 2047;
-
-/// The virtio-mmio transports of a microvm without ACPI, which no other machine type has so few of.
-const NO_ACPI_SLOTS: u32 = 8;
 
 /// A kind of thing that has ids of its own in QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +65,11 @@ impl Kind {
 /// What the typed builder knows of the machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Board {
-    pub(crate) architecture: Architecture,
-    pub(crate) transport: Transport,
-    pub(crate) mmio_slots: Option<u32>,
-    pub(crate) max_cpus: Option<u32>,
-    pub(crate) max_memory: Option<Memory>,
-    pub(crate) uart: Option<&'static str>,
+    pub(crate) facts: &'static MachineFacts,
+    /// The version in the machine type's name.
+    pub(crate) version: Option<(u16, u16)>,
+    /// Whether guest code runs on the host's processor.
+    pub(crate) hardware: bool,
     pub(crate) only_for: Option<Architecture>,
 }
 
@@ -86,6 +83,9 @@ pub(crate) struct Inner {
     tag: VmTag,
     board: Board,
     mmio_devices: u32,
+    pci_devices: u32,
+    /// Whether the machine is meant to have no kernel.
+    kernel_elsewhere: bool,
     singles: [Option<&'static str>; 4],
     /// The next number for an id of each kind.
     numbers: [u32; Kind::COUNT],
@@ -105,7 +105,7 @@ impl Inner {
         let tag = VmTag::next();
         let mut command = reuse.unwrap_or_else(QemuCommand::with_room);
         command.clear();
-        let mut context = Context::new(board.transport, target.version);
+        let mut context = Context::new(board.facts.transport, target.version);
         context.vm = Some(tag);
         let mut inner = Self {
             command,
@@ -113,6 +113,8 @@ impl Inner {
             tag,
             board,
             mmio_devices: 0,
+            pci_devices: 0,
+            kernel_elsewhere: false,
             singles: [None; 4],
             numbers: [0; Kind::COUNT],
             stdio_taken: false,
@@ -122,11 +124,7 @@ impl Inner {
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
         };
-        if let Some(host) = board.only_for
-            && host != board.architecture
-        {
-            inner.error(BuildError::ForeignAccelerator { host, guest: board.architecture });
-        }
+        inner.errors.extend(board.foreign());
         inner.program(target);
         inner
     }
@@ -140,7 +138,7 @@ impl Inner {
         memory: Memory,
         template: Option<&TemplateMemory<'_>>,
     ) -> Self {
-        if let Some(max) = self.board.max_memory
+        if let Some(max) = self.board.facts.max_memory
             && memory > max
         {
             self.error(BuildError::TooMuchMemory { mib: memory.mib(), max: max.mib() });
@@ -171,7 +169,7 @@ impl Inner {
                 self.push(|command| command.push(word.as_bytes()));
             }
         }
-        let binary = target.binary.unwrap_or_else(|| OsStr::new(self.board.architecture.qemu_binary()));
+        let binary = target.binary.unwrap_or_else(|| OsStr::new(self.board.facts.architecture.qemu_binary()));
         self.note("program", "the QEMU binary");
         if binary.is_empty() {
             self.error(CommandError::NoProgram.into());
@@ -249,14 +247,14 @@ impl Inner {
     /// Adds the console on port 0 of a virtio-serial controller.
     pub(crate) fn virtconsole(&mut self, console: &VirtConsole) {
         self.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
-        self.device(None, "virtconsole", false, false, &mut |writer| console.write_opts(writer));
+        self.device(None, "virtconsole", false, None, &mut |writer| console.write_opts(writer));
         self.because("-device", || Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
         self.console = Some("hvc0");
     }
 
-    /// Makes the machine's UART the console, by connecting it with a character device.
-    pub(crate) fn serial(&mut self, chardev: &Chardev) {
-        self.console = self.board.uart;
+    /// Makes a UART of the machine's the console, by connecting it with a character device.
+    pub(crate) fn serial(&mut self, uart: Uart, chardev: &Chardev) {
+        self.console = uart.or(self.board.facts.uart).map(Uart::linux_name);
         if chardev.vm() == self.tag {
             self.raw("-serial", "the console, on the machine's UART", &[b"chardev:", chardev.id().as_bytes()]);
         } else {
@@ -284,7 +282,7 @@ impl Inner {
         id: Option<Id>,
         name: &'static str,
         single: bool,
-        mmio: bool,
+        slot: Option<Transport>,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) {
         if single {
@@ -293,7 +291,11 @@ impl Inner {
         if name == "virtio-balloon" && self.template {
             self.error(BuildError::BalloonOnTemplate);
         }
-        self.mmio_devices += u32::from(mmio);
+        match slot {
+            Some(Transport::Mmio) => self.mmio_devices += 1,
+            Some(Transport::Pci) => self.pci_devices += 1,
+            None => {}
+        }
         let id = id.map(|id| self.claim(Kind::Device, Some(id)));
         self.options("-device", "a device of the definition", id.as_ref(), write);
     }
@@ -313,12 +315,14 @@ impl Inner {
         id
     }
 
-    pub(crate) fn check_cpus(&mut self, cpus: u32) {
-        if let Some(max) = self.board.max_cpus
-            && cpus > max
-        {
-            self.error(BuildError::TooManyCpus { cpus, max });
-        }
+    pub(crate) fn check_cpus(&mut self, cpus: u32, max: Option<u32>) {
+        let errors = self.board.check_cpus(self.context.version, cpus, max);
+        self.errors.extend(errors.into_iter().flatten());
+    }
+
+    /// The machine is meant to have no kernel.
+    pub(crate) fn without_kernel(&mut self) {
+        self.kernel_elsewhere = true;
     }
 
     /// Values that have to differ and do not.
@@ -412,7 +416,7 @@ impl Inner {
         let cmdline = std::mem::take(&mut self.command.scratch.cmdline);
         let len = self.console.map_or(0, |console| "console= ".len() + console.len()) + cmdline.len();
         // A microvm without ACPI announces each device there: ` virtio_mmio.device=512@0xfeb00e00:12`.
-        let devices = if self.board.mmio_slots == Some(NO_ACPI_SLOTS) { 37 * self.mmio_devices as usize } else { 0 };
+        let devices = if self.board.facts.announces_mmio { 37 * self.mmio_devices as usize } else { 0 };
         if len + devices > MAX_CMDLINE {
             self.error(BuildError::CmdlineTooLong { len, max: MAX_CMDLINE.saturating_sub(devices) });
         }
@@ -435,16 +439,9 @@ impl Inner {
         let nuls = self.command.nuls(0).map(BuildError::from);
         self.errors.extend(nuls);
         self.check_uniques();
-        if let Some(slots) = self.board.mmio_slots
-            && self.mmio_devices > slots
-        {
-            let remedy = match slots {
-                NO_ACPI_SLOTS => ": `Microvm::with_acpi()` has 24, `Microvm::with_pcie()` has PCI",
-                24 => ": `Microvm::with_pcie()` has PCI",
-                _ => ": use a machine type with PCI",
-            };
-            self.error(BuildError::MmioSlots { devices: self.mmio_devices, slots, remedy });
-        }
+        let boots = self.kernel || self.kernel_elsewhere;
+        let errors = self.board.check(self.context.version, self.mmio_devices, self.pci_devices, boots);
+        self.errors.extend(errors.into_iter().flatten());
     }
 
     pub(crate) fn build(self) -> Result<QemuCommand, BuildErrors> {

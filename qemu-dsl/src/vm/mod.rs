@@ -1,6 +1,7 @@
 //! [`Vm`]: the typestate builder.
 
 mod any;
+mod board;
 mod builder;
 mod console;
 mod error;
