@@ -126,18 +126,34 @@ fn probing(page: &mut String) {
     table(page, "ms", &probes.each_ref().map(|(name, _)| *name), &series);
 }
 
-fn starting(page: &mut String) {
+/// The section on starting a program.
+///
+/// # Panics
+///
+/// When it does not start.
+pub fn starting(page: &mut String) {
     progress("starting a program");
     let clock = crate::sibling("clock");
-    let starts: [Measured<'_>; 2] = [
+    let jail = spawn::Jail::of(&clock);
+    let starts: [Measured<'_>; 3] = [
         ("floor: `std::process::Command`", Box::new(|| spawn::floor(&clock))),
         ("`Launch::start`", Box::new(|| spawn::ours(&clock))),
+        ("`Launch::start`, in the sandbox's jail", Box::new(|| jail.start())),
     ];
     let series = rounds(101, &starts, |(_, start)| Some(start()));
     page.push_str("\n## From the call to the program's first line\n\nA program that does nothing but tell the time.\n");
     table(page, "ms", &starts.each_ref().map(|(name, _)| *name), &series);
-    let added = series[1].0.iter().zip(&series[0].0).map(|(ours, floor)| Some((*ours)? - (*floor)?));
-    let _ = writeln!(page, "\nThe library adds {} ms (median).", shown(Series(added.collect()).median()));
+    let added = |index: usize| {
+        let pairs = series[index].0.iter().zip(&series[index - 1].0);
+        Series(pairs.map(|(with, without)| Some((*with)? - (*without)?)).collect()).median()
+    };
+    let whose = if nix::unistd::geteuid().is_root() { "root's" } else { "an ordinary user's" };
+    let _ = writeln!(
+        page,
+        "\nThe library adds {} ms, and {whose} jail {} ms more (medians).",
+        shown(added(1)),
+        shown(added(2))
+    );
 }
 
 fn booting(page: &mut String) {

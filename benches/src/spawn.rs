@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 use qemu_dsl::QemuCommand;
 use qemu_dsl::launch::Launch;
+use qemu_dsl::sandbox::Place;
+use tests::jail;
 
 /// Nanoseconds of the monotonic clock, which all processes share.
 ///
@@ -30,12 +32,50 @@ fn until(said: &[u8], called: i64) -> f64 {
 ///
 /// When the program fails.
 pub fn ours(program: &Path) -> f64 {
-    let command = QemuCommand::new(program).expect("a program");
+    launched(&QemuCommand::new(program).expect("a program"))
+}
+
+/// The sandbox's jail, which shows a program.
+#[derive(Debug)]
+pub struct Jail {
+    command: QemuCommand,
+    _place: Place,
+    _parent: tempfile::TempDir,
+}
+
+impl Jail {
+    /// That of whoever runs this.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made.
+    pub fn of(program: &Path) -> Self {
+        let parent = tempfile::tempdir().expect("a directory");
+        let place = jail::place(parent.path());
+        let words = jail::words(&place, program);
+        let mut command = QemuCommand::new(&words[0]).expect("a wrapper");
+        for word in words[1..].iter().map(AsRef::as_ref).chain([program.as_os_str()]) {
+            command.arg(word).expect("a word");
+        }
+        Self { command, _place: place, _parent: parent }
+    }
+
+    /// Through the library, in the jail.
+    ///
+    /// # Panics
+    ///
+    /// When the program fails.
+    pub fn start(&self) -> f64 {
+        launched(&self.command)
+    }
+}
+
+fn launched(command: &QemuCommand) -> f64 {
     let called = now();
-    let machine = Launch::new(&command).start().expect("it starts");
+    let machine = Launch::new(command).start().expect("it starts");
     machine.wait(Instant::now() + Duration::from_secs(10)).expect("it ends");
     let ended = machine.end(None).expect("it can be ended");
-    assert!(ended.status.success());
+    assert!(ended.status.success(), "{}", ended.stderr);
     until(&ended.console, called)
 }
 

@@ -52,7 +52,7 @@ pub struct HostFacts {
     /// Whether bubblewrap can make the jail of the sandbox; Linux only.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
     pub bwrap: bool,
-    /// Whether the launcher is root, and QEMU gets a user of its own.
+    /// Whether the launcher is root, and QEMU gets a user of its own. Root of a user namespace is not, where that has no such users.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
     pub root: bool,
 }

@@ -109,7 +109,12 @@ impl fmt::Display for CannotStart {
 fn why(program: &OsStr, error: &io::Error) -> Why {
     use nix::libc::{EACCES, EAGAIN, EMFILE, ENFILE, ENOENT, ENOEXEC, ENOMEM, ETXTBSY};
     let number = error.raw_os_error();
-    if matches!(number, Some(EAGAIN | EMFILE | ENFILE | ENOMEM | ETXTBSY)) {
+    if number == Some(EAGAIN) {
+        let what =
+            "no thread or process can be made: this user (`ulimit -u`) or a control group (`pids.max`) has no room";
+        return Why::Passing(what.to_owned());
+    }
+    if matches!(number, Some(EMFILE | ENFILE | ENOMEM | ETXTBSY)) {
         return Why::Passing(error.to_string());
     }
     // A name that the system cannot even be asked about.
@@ -219,5 +224,6 @@ mod tests {
         assert!(missing.is_missing() && missing.is_certain());
         let full = CannotStart::new("sh".as_ref(), &io::Error::from_raw_os_error(nix::libc::EAGAIN));
         assert!(!full.is_certain() && !full.is_missing());
+        assert!(full.to_string().starts_with("`sh` cannot be started: no thread or process can be made"), "{full}");
     }
 }

@@ -3,7 +3,9 @@
 
 #![allow(clippy::missing_panics_doc)] // a panic here is a failed test
 
+pub mod archive;
 pub mod faults;
+pub mod jail;
 pub mod network;
 pub mod parse;
 pub mod plans;

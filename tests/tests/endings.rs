@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use qemu_dsl::QemuCommand;
 use qemu_dsl::launch::{Cause, End, Launch, LaunchError};
+use tests::jail;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
@@ -37,27 +38,42 @@ fn a_result_says_why() {
     }
 }
 
-/// SIGKILL behind `unshare`, which reports something else.
+/// A process below `parent` that runs `name`.
+fn below(parent: u32, name: &str) -> Option<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).find_map(|pid: u32| {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        if comm.trim() == name { pid.try_into().ok() } else { below(pid, name) }
+    })
+}
+
+/// SIGKILL behind what stands before QEMU: `unshare` reports something else, bubblewrap an exit status.
 #[test]
-fn a_kill_behind_unshare_is_told() {
-    let mut command = QemuCommand::new("unshare").unwrap();
-    for word in ["--pid", "--fork", "--kill-child", "--", "sleep", "600"] {
-        command.arg(word).unwrap();
+fn a_kill_behind_a_wrapper_is_told() {
+    let parent = tempfile::tempdir().unwrap();
+    let place = jail::place(parent.path());
+    let mut wrappers = vec![jail::words(&place, "sleep".as_ref())];
+    // Only root makes process namespaces without users.
+    if nix::unistd::geteuid().is_root() {
+        wrappers.push(["unshare", "--pid", "--fork", "--kill-child", "--"].map(Into::into).into());
     }
-    if !nix::unistd::geteuid().is_root() {
-        return; // only root makes process namespaces without users
+    for wrapper in wrappers {
+        let mut command = QemuCommand::new(&wrapper[0]).unwrap();
+        for word in wrapper[1..].iter().cloned().chain(["sleep".into(), "600".into()]) {
+            command.arg(word).unwrap();
+        }
+        let machine = Launch::new(&command).start().unwrap();
+        let sleeps = loop {
+            if let Some(pid) = below(machine.pid(), "sleep") {
+                break pid;
+            }
+            std::thread::yield_now(); // there is no event for it
+        };
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(sleeps), nix::sys::signal::Signal::SIGKILL).unwrap();
+        machine.wait(soon()).expect("it ends");
+        let ended = machine.end(None).unwrap();
+        assert_eq!(ended.cause, Cause::Signal(9), "{}: {:?} {}", wrapper[0].display(), ended.status, ended.stderr);
     }
-    let machine = Launch::new(&command).start().unwrap();
-    let parent = machine.pid();
-    let child = || std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-    while child().is_empty() {
-        std::thread::yield_now(); // there is no event for it
-    }
-    let pid = nix::unistd::Pid::from_raw(child().trim().parse().unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
-    machine.wait(soon()).expect("it ends");
-    let ended = machine.end(None).unwrap();
-    assert_eq!(ended.cause, Cause::Signal(9), "{:?} {}", ended.status, ended.stderr);
 }
 
 /// A program that SIGKILL does not end: who traces it does not let go.

@@ -1,6 +1,7 @@
 //! More than a thousand launches with faults drawn at random: after each, nothing is left, and the error is the right one, in
 //! time. `docs/reliability.md` lists the faults.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,8 +16,9 @@ use qemu_dsl::accel::Architecture;
 use qemu_dsl::launch::{AgentError, End, Launch, LaunchError, Machine, WorkDir};
 use qemu_dsl::prelude::*;
 use qemu_dsl::qmp::QmpError;
+use qemu_dsl::sandbox::Place;
 use tests::faults::{By, FAULTS, Fault, GUEST_FAULTS, markdown};
-use tests::{minimal_guest_dir, qemus};
+use tests::{jail, minimal_guest_dir, qemus};
 
 const STAND_IN: &str = env!("CARGO_BIN_EXE_stand_in");
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_launcher");
@@ -67,14 +69,17 @@ struct Try<'a> {
 impl Try<'_> {
     /// Launches, and says what came of it.
     fn run(&self) -> String {
-        let dir = WorkDir::create(&self.parent, "faults").unwrap();
-        let socket = dir.path().join("qmp.sock");
+        let place = self.fault.by.is_jailed().then(|| jail::place(&self.parent));
+        let dir = place.is_none().then(|| WorkDir::create(&self.parent, "faults").unwrap());
+        let path = place.as_ref().map(Place::path).or(dir.as_ref().map(WorkDir::path)).unwrap();
+        let socket = path.join("qmp.sock");
+        let before = |program: &str| place.as_ref().map_or(Vec::new(), |place| jail::words(place, program.as_ref()));
         match self.fault.by {
-            By::Launcher => return self.launcher(&socket),
-            By::Guest => return self.guest(dir.path()),
-            By::StandIn | By::Wrapped | By::Qemu => {}
+            By::Launcher | By::JailedLauncher => return self.launcher(&socket, before(STAND_IN)),
+            By::Guest | By::JailedGuest => return self.guest(path, before("qemu-system-x86_64")),
+            By::StandIn | By::Wrapped | By::Jailed | By::Qemu => {}
         }
-        let command = self.command(&socket);
+        let command = self.command(&socket, before(STAND_IN));
         let _stranger = (self.fault.name == "stranger").then(|| Stranger::listen(&socket));
         if self.fault.name == "stale-socket" {
             // Not by a listener of this process: what other threads launch has a copy of it until it executes its program.
@@ -95,7 +100,7 @@ impl Try<'_> {
         }
     }
 
-    fn command(&self, socket: &Path) -> QemuCommand {
+    fn command(&self, socket: &Path, jail: Vec<OsString>) -> QemuCommand {
         let socket = socket.to_str().unwrap();
         let words: Vec<String> = match self.fault.by {
             By::Qemu => {
@@ -116,11 +121,7 @@ impl Try<'_> {
                 wrapper.iter().copied().chain(own).map(ToOwned::to_owned).collect()
             }
         };
-        let mut command = QemuCommand::new(&words[0]).unwrap();
-        for word in &words[1..] {
-            command.arg(word).unwrap();
-        }
-        command
+        command(jail.into_iter().chain(words.into_iter().map(OsString::from)))
     }
 
     /// How long the fault has to be waited for.
@@ -145,7 +146,15 @@ impl Try<'_> {
                 drop(machine);
                 return "killed".to_owned();
             }
-            "killed" => signal(Signal::SIGKILL),
+            "killed" if self.fault.by == By::Qemu => signal(Signal::SIGKILL),
+            // What is killed behind a wrapper may still answer, or not.
+            "killed" | "killed-inside" => {
+                let outermost = i32::try_from(machine.pid()).unwrap();
+                let pid = if self.fault.name == "killed" { outermost } else { self.stand_in() };
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+                let status = machine.wait(Instant::now() + GENEROUS).expect("bwrap ends");
+                return Self::word(&machine.exited(status));
+            }
             "stopped" => signal(Signal::SIGSTOP),
             _ => {}
         }
@@ -157,6 +166,13 @@ impl Try<'_> {
         let ended = machine.end(Some(qmp)).unwrap();
         assert_eq!(ended.processes_left, 0, "{}", self.fault.name);
         self::ended(ended.how)
+    }
+
+    /// The stand-in itself, behind what stands before it.
+    fn stand_in(&self) -> i32 {
+        let is_own =
+            |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == Path::new(STAND_IN));
+        processes(&self.token).into_iter().find(is_own).expect("it runs")
     }
 
     fn in_time(&self, since: Instant) {
@@ -176,6 +192,9 @@ impl Try<'_> {
                 "Exited, with status, message and argument".to_owned()
             }
             LaunchError::Exited { status, .. } if status.starts_with("SIG") => "Exited, with the signal".to_owned(),
+            LaunchError::Exited { stderr, .. } if stderr.contains("/nonexistent/qemu: No such file") => {
+                "Exited, with status and message".to_owned()
+            }
             LaunchError::Timeout { .. } => "Timeout at the deadline".to_owned(),
             LaunchError::Start { .. } if error.to_string().contains("install QEMU") => {
                 "Start, with a remedy".to_owned()
@@ -190,9 +209,10 @@ impl Try<'_> {
     }
 
     /// Another process launches, and comes to grief.
-    fn launcher(&self, socket: &Path) -> String {
+    fn launcher(&self, socket: &Path, jail: Vec<OsString>) -> String {
         let mut command = Command::new(LAUNCHER);
-        command.arg(self.fault.name).arg(socket).args([STAND_IN, "none"]).arg(socket).arg(&self.token);
+        command.arg(self.fault.name).arg(socket).args(jail);
+        command.args([STAND_IN, "none"]).arg(socket).arg(&self.token);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
@@ -224,7 +244,7 @@ impl Try<'_> {
     }
 
     /// A guest boots, and something happens meanwhile.
-    fn guest(&self, dir: &Path) -> String {
+    fn guest(&self, dir: &Path, jail: Vec<OsString>) -> String {
         let guest = minimal_guest_dir();
         let arch = Architecture::X86_64;
         let [kernel, initrd] = ["vmlinuz", "initramfs"].map(|name| guest.join(format!("{name}-{arch}")));
@@ -238,7 +258,8 @@ impl Try<'_> {
             vm.add(VirtSerialPort::new(port, socket).name(name));
         }
         let stdio = vm.chardev(qemu_dsl::backend::Stdio::new());
-        let command = vm.virtconsole(port, stdio).build().unwrap();
+        let own = vm.virtconsole(port, stdio).build().unwrap();
+        let command = command(jail.into_iter().chain(own.args().map(Into::into)));
         let mut machine = Launch::new(&command).start().unwrap();
         let deadline = Instant::now() + GENEROUS * 4;
         let mut session = machine.qmp(&qmp, deadline).unwrap();
@@ -282,6 +303,14 @@ impl Try<'_> {
             }
         }
     }
+}
+
+fn command(mut words: impl Iterator<Item = OsString>) -> QemuCommand {
+    let mut command = QemuCommand::new(words.next().expect("a program")).unwrap();
+    for word in words {
+        command.arg(word).unwrap();
+    }
+    command
 }
 
 fn ended(how: End) -> String {
@@ -336,26 +365,52 @@ fn draw(random: &mut fastrand::Rng) -> &'static Fault {
     unreachable!("the weights add up")
 }
 
-#[test]
-fn a_thousand_launches_leave_nothing() {
-    let seed = seed();
-    println!("seed {seed}");
+/// Does something with each number below `count`, in a few threads.
+fn side_by_side(count: u64, each: impl Fn(u64) + Sync) {
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::SeqCst);
-                    if number >= LAUNCHES {
+                    if number >= count {
                         return;
                     }
-                    // Each of the table's faults once, then as they are drawn.
-                    let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number));
-                    let fault = usize::try_from(number).ok().and_then(|number| FAULTS.get(number));
-                    check(fault.unwrap_or_else(|| draw(&mut random)), seed, number);
+                    each(number);
                 }
             });
         }
+    });
+}
+
+#[test]
+fn a_thousand_launches_leave_nothing() {
+    let seed = seed();
+    println!("seed {seed}");
+    side_by_side(LAUNCHES, |number| {
+        // Each of the table's faults once, then as they are drawn.
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number));
+        let fault = usize::try_from(number).ok().and_then(|number| FAULTS.get(number));
+        check(fault.unwrap_or_else(|| draw(&mut random)), seed, number);
+    });
+}
+
+/// The jail of an ordinary user, which is another one than root's.
+#[test]
+fn jails_of_an_ordinary_user_leave_nothing() {
+    if nix::unistd::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        command.arg(std::env::current_exe().unwrap()).args(["--exact", "jails_of_an_ordinary_user_leave_nothing"]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let seed = seed();
+    let jailed: Vec<_> = FAULTS.iter().chain(GUEST_FAULTS).filter(|fault| fault.by.is_jailed()).collect();
+    side_by_side(jailed.len() as u64, |number| {
+        check(jailed[usize::try_from(number).unwrap()], seed, 2_000_000 + number);
     });
 }
 

@@ -281,6 +281,15 @@ fn answers_are_for_processes_that_may_do_the_same() {
         assert_eq!(counted.starts(), STARTS, "{wrapper:?}");
         assert_eq!(found == free, !found.contains("unshare failed"), "{wrapper:?}");
     }
+    if nix::unistd::geteuid().is_root() {
+        // The same files, users and namespaces behind another root directory.
+        let script = "mount --make-rprivate / && mount --rbind / \"$0\" && \"$@\" && exec chroot \"$0\" \"$@\"";
+        let other = counted.dir.path().join("root");
+        std::fs::create_dir(&other).unwrap();
+        let wrapper = ["unshare", "--mount", "--", "sh", "-c", script, other.to_str().unwrap()];
+        counted.behind(&wrapper, "write", &cache.with_file_name("other"));
+        assert_eq!(counted.starts(), 2 * STARTS, "in a chroot");
+    }
     assert_eq!(counted.in_another_process("read", &cache), free);
     assert_eq!(counted.starts(), 0);
     let found = counted.behind(&denied, "read", &cache);

@@ -119,6 +119,11 @@ pub(crate) fn config(cli: &Cli, dir: &Path, facts: &Facts, place: Option<&Place>
     if let Some(note) = note {
         crate::tell(&format!("note: {note}"));
     }
+    // The plan has `rtc=off` where the TSC deadline timer replaces the others; then KVM's own clock tells the time.
+    let hardware = facts.facts.accel != Acceleration::Tcg && !cli.emulate;
+    if hardware && !kernel_config.is_empty() && !kernel_config.lines().any(|line| line == "CONFIG_KVM_GUEST=y") {
+        crate::tell("note: the guest kernel lacks CONFIG_KVM_GUEST, so that its clock may start in 1970");
+    }
     // A jail has directories of its own: there, relative paths lead nowhere.
     let in_jail = |path: &Path| -> PathBuf {
         let absolute = facts.facts.bwrap.then(|| std::path::absolute(path).ok()).flatten();

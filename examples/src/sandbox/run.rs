@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use qemu_dsl::isolation::Isolation;
 use qemu_dsl::launch::{AgentError, Cause, Ended, LaunchError, Machine};
 use qemu_dsl::network::NetworkError;
 use qemu_dsl::sandbox::{Place, Plan, SandboxConfig, SandboxNetwork, SandboxNetworkError, limits, plan};
@@ -79,6 +80,13 @@ fn prepared(cli: &Cli, facts: &Facts, interrupts: &Interrupts) -> Result<(), Run
     }
     for remark in plan.remarks() {
         crate::tell(&format!("note: {remark}"));
+    }
+    // What was not asked for has a reason.
+    if let Some(probed) =
+        facts.probed.as_ref().filter(|_| cli.isolation.is_none() && plan.isolation() < Isolation::Jail)
+        && let Some(verdict) = probed.verdict("bwrap").filter(|verdict| !verdict.yes)
+    {
+        crate::tell(&format!("note: {verdict}"));
     }
     interrupts.check()?;
     let disk = prepare::files(cli, &config, &place, facts, interrupts)?;

@@ -34,6 +34,20 @@ impl Place {
         command
     }
 
+    /// The program behind other words, with the same environment.
+    pub(crate) fn behind(&self, words: &[&str]) -> Command {
+        let own = self.command();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(own.get_program()).stdin(Stdio::null());
+        for (key, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(key, value),
+                None => command.env_remove(key),
+            };
+        }
+        command
+    }
+
     pub(crate) fn run(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
         let output = self.command().args(args).output().unwrap();
         self.assert_nothing_is_left();
@@ -110,6 +124,11 @@ pub(crate) fn minimal() -> PathBuf {
     let dir = guest().parent().unwrap().join("guest-minimal");
     assert!(dir.join("vmlinuz-x86_64").is_file(), "no minimal guest: run scripts/setup kernel");
     dir
+}
+
+/// What boots such a guest.
+pub(crate) fn boots(kernel_dir: &Path) -> Vec<&OsStr> {
+    vec![OsStr::new("--emulate"), "--fast".as_ref(), "--kernel-dir".as_ref(), kernel_dir.as_os_str()]
 }
 
 /// An entry of a cpio archive, as the kernel wants it. (Documentation/driver-api/early-userspace/buffer-format.rst)

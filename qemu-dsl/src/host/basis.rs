@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -87,8 +88,8 @@ impl Basis {
     }
 }
 
-/// What this thread may do, which what it starts inherits: seccomp filters, capabilities, namespaces, users, a security module's
-/// label. One shell may make namespaces, and another one of the same user not. (`man 5 proc_pid_status`)
+/// What this thread may do, which what it starts inherits: seccomp filters, capabilities, namespaces, users, root directory, a security
+/// module's label. One shell may make namespaces, and another one of the same user not. (`man 5 proc_pid_status`)
 fn confinement() -> String {
     const FIELDS: [&str; 7] =
         ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "NoNewPrivs:", "Seccomp:", "Seccomp_filters:"];
@@ -108,7 +109,21 @@ fn confinement() -> String {
     for name in ["uid_map", "gid_map", "attr/current"] {
         lines.push(format!("{name} {}", read(name).trim_matches(['\0', '\n', ' '])));
     }
+    lines.push(root_directory());
     lines.join("\n")
+}
+
+/// Which directory is the root here, and of which mount: the kernel makes no user namespaces for who is in a `chroot`.
+/// (`man 2 unshare`, EPERM; `man 5 proc_pid_fdinfo`)
+fn root_directory() -> String {
+    let described = || {
+        let root = std::fs::File::open("/").ok()?;
+        let data = root.metadata().ok()?;
+        let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", root.as_raw_fd())).ok()?;
+        let mount = info.lines().find(|line| line.starts_with("mnt_id:"))?;
+        Some(format!("root {}:{} {mount}", data.dev(), data.ino()))
+    };
+    described().unwrap_or_default()
 }
 
 /// What tells a file from the one that stood there before.

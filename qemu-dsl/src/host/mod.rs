@@ -338,6 +338,7 @@ fn conclude(binary: &OsStr, os: Os, arch: Architecture, answers: Answers) -> Pro
     let io_uring = questions::io_uring(os, qemu.as_ref());
     let seccomp = questions::seccomp(os, qemu.as_ref());
     let tcg = questions::tcg(qemu.as_ref());
+    let root = questions::root();
     let holds = |question| isolation.iter().any(|verdict: &Verdict| verdict.question == question && verdict.yes);
     let facts = HostFacts::new(arch, os)
         .with_accel(acceleration)
@@ -346,7 +347,7 @@ fn conclude(binary: &OsStr, os: Os, arch: Architecture, answers: Answers) -> Pro
         .with_unshare(holds("unshare"))
         .with_unshare_user(holds("unshare_user"))
         .with_bwrap(holds("bwrap"))
-        .with_root(nix::unistd::geteuid().is_root())
+        .with_root(root.yes)
         .with_qemu_version(qemu.as_ref().ok().map(|info| info.version))
         .with_seccomp(seccomp.yes);
     let version = match &qemu {
@@ -354,6 +355,7 @@ fn conclude(binary: &OsStr, os: Os, arch: Architecture, answers: Answers) -> Pro
         Err(error) => Verdict::no("qemu", error.to_string()),
     };
     let mut verdicts = vec![acceleration_verdict, tcg, tsc_deadline, io_uring];
+    verdicts.push(root);
     verdicts.extend(isolation);
     verdicts.extend([version, seccomp]);
     Probed { facts, verdicts, binary: binary.to_owned(), qemu, certain }

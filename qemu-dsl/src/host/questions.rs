@@ -8,6 +8,7 @@ use super::process::Failure;
 use super::{LIMIT, ProbeError, QemuInfo, QemuProbeError, Verdict, process};
 use crate::accel::Architecture;
 use crate::facts::{Acceleration, Os};
+use crate::isolation::FIRST_UID;
 
 /// The questions about isolation.
 pub(super) const ISOLATION: [&str; 3] = ["unshare", "unshare_user", "bwrap"];
@@ -180,13 +181,38 @@ fn summary(words: &[OsString]) -> String {
     }
 }
 
+/// Whether this process is root, and can give QEMU a user of its own. Root of a user namespace cannot, where the namespace has only
+/// users that are somebody's. (`man 7 user_namespaces`)
+pub(super) fn root() -> Verdict {
+    const QUESTION: &str = "root";
+    let user = nix::unistd::geteuid();
+    if !user.is_root() {
+        return Verdict::no(QUESTION, format!("this process is user {user}"));
+    }
+    let has = |map| std::fs::read_to_string(map).map_or(true, |map| has_id(&map, FIRST_UID));
+    if cfg!(target_os = "linux") && !(has("/proc/self/uid_map") && has("/proc/self/gid_map")) {
+        let why = "it is root of a user namespace without the users for sandboxes: QEMU stays the user that it is";
+        return Verdict::no(QUESTION, why);
+    }
+    Verdict::yes(QUESTION, "this process is, and QEMU gets a user of its own")
+}
+
+/// Whether a namespace's map, of lines with the first id inside, the first one outside, and how many there are, has an id.
+fn has_id(map: &str, id: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
+        let (first, count) = (numbers.next().flatten(), numbers.nth(1).flatten());
+        first.zip(count).is_some_and(|(first, count)| (first..first + count).contains(&id.into()))
+    })
+}
+
 /// What programs can be held by, side by side: the very calls that plans begin with. Also whether all of it is certain.
 pub(super) fn isolation(os: Os, allow_network: bool) -> (Vec<Verdict>, bool) {
     if os != Os::Linux {
         let no = |question| Verdict::no(question, "only Linux has namespaces");
         return (ISOLATION.map(no).into(), true);
     }
-    let attempts = crate::isolation::attempts(allow_network, nix::unistd::geteuid().is_root());
+    let attempts = crate::isolation::attempts(allow_network, root().yes);
     let answers: Vec<(Verdict, bool)> = std::thread::scope(|scope| {
         let ask = |(question, words): &'_ (&'static str, Vec<OsString>)| works(question, words, LIMIT);
         let threads: Vec<_> = attempts.iter().map(|attempt| scope.spawn(move || ask(attempt))).collect();
@@ -194,4 +220,25 @@ pub(super) fn isolation(os: Os, allow_network: bool) -> (Vec<Verdict>, bool) {
     });
     let certain = answers.iter().all(|(_, certain)| *certain);
     (answers.into_iter().map(|(verdict, _)| verdict).collect(), certain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_a_namespace() {
+        for (map, has) in [
+            ("         0          0 4294967295\n", true),
+            ("         0       1000          1\n", false),
+            ("         0       1000          1\n         1     100000      65536\n", false),
+            ("0 1000 1\n1879048192 100000 1\n", true),
+            ("1879048193 100000 65536\n", false),
+            ("1879048191 100000 1\n", false),
+            ("", false),
+            ("x", false),
+        ] {
+            assert_eq!(has_id(map, FIRST_UID), has, "{map}");
+        }
+    }
 }

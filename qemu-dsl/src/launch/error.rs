@@ -85,14 +85,11 @@ pub enum LaunchError {
         /// Why, as far as the kernel tells.
         why: String,
     },
-    /// Who listens on a socket cannot be seen.
+    /// Processes cannot be seen: neither who listens on a socket, nor what is left.
     #[error(
-        "who listens on `{path}` cannot be seen: /proc is not mounted, or is that of another process namespace; mount this namespace's own (`mount -t proc proc /proc`, `unshare --mount-proc`)"
+        "processes cannot be seen: /proc is not mounted, or is that of another process namespace; mount this namespace's own (`mount -t proc proc /proc`, `unshare --mount-proc`)"
     )]
-    NoProc {
-        /// The socket.
-        path: String,
-    },
+    NoProc,
     /// The command cannot take another argument.
     #[error(transparent)]
     Command(#[from] CommandError),

@@ -1,4 +1,8 @@
-//! Resource limits, looked at before QEMU is started: what runs out in the middle of a start is hard to make out.
+//! Resource limits, looked at before QEMU is started: what runs out in the middle of QEMU's start is hard to make out.
+//!
+//! The limits themselves are compared, and not what is left of them. Of open files QEMU has the whole limit to itself. Of processes
+//! and threads the kernel tells nobody how many a user has: they would have to be counted through all of /proc, and be others a moment
+//! later. Where the last of either is gone, starting QEMU is an error that says so, and nothing is left running.
 
 use nix::sys::resource::{Resource, getrlimit};
 

@@ -211,10 +211,14 @@ impl<'a> Launch<'a> {
     ///
     /// # Errors
     ///
-    /// [`LaunchError::Start`], [`LaunchError::Limit`] and [`LaunchError::ConsoleLog`]. That QEMU does not like an argument
+    /// [`LaunchError::Start`], [`LaunchError::Limit`], [`LaunchError::NoProc`] and [`LaunchError::ConsoleLog`]. That QEMU does not like an argument
     /// shows a little later: in [`Machine::qmp`].
     pub fn start(self) -> Result<Machine, LaunchError> {
         limits::check()?;
+        // With another namespace's, bubblewrap and others fail in ways of their own, or work by chance.
+        if !crate::process::is_visible() {
+            return Err(LaunchError::NoProc);
+        }
         let log = match self.log {
             None => None,
             Some(Log::File(file)) => Some(file),

@@ -43,7 +43,7 @@ pub enum UserIdError {
         last: u32,
     },
     /// The locks cannot be had.
-    #[error("user ids cannot be locked in `{LOCKS}`: {0}")]
+    #[error("user ids cannot be locked in `{LOCKS}`: {0}; let root write there, or name one user for QEMU")]
     Locks(#[from] io::Error),
     /// All are taken.
     #[error(

@@ -93,7 +93,9 @@ pub enum WorkDirError {
         pid: Option<i32>,
     },
     /// It cannot be shared with the group that QEMU runs in.
-    #[error("`{path}` cannot be given to group {group}: {source}")]
+    #[error(
+        "`{path}` cannot be given to group {group}: {source}; a user who is not root has to be a member of it, and it has to exist here"
+    )]
     Give {
         /// The directory, or the file in it.
         path: String,
@@ -134,7 +136,9 @@ impl WorkDir {
         for _ in 0..TRIES {
             let path = nix::unistd::mkdtemp(&real.join(format!("vm-{name}-XXXXXX")));
             let path = path.map_err(|errno| failed(errno.into()))?;
-            let opened = open_dir(&path).and_then(|dir| lock(&dir).map(|()| dir));
+            // A umask may have taken the owner's own rights away.
+            let usable = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700));
+            let opened = usable.and_then(|()| open_dir(&path)).and_then(|dir| lock(&dir).map(|()| dir));
             // Whoever sweeps at this moment may have found it before it was locked.
             match opened {
                 Ok(dir) if is_at(&dir, &path) => {
@@ -142,7 +146,10 @@ impl WorkDir {
                 }
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock) => {}
-                Err(error) => return Err(failed(error)),
+                Err(error) => {
+                    let _ = std::fs::remove_dir(&path);
+                    return Err(failed(error));
+                }
             }
         }
         Err(failed(io::Error::other("each new directory was removed at once by somebody else")))

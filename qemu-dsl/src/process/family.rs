@@ -86,9 +86,12 @@ fn children(pid: i32) -> Option<Vec<i32>> {
 }
 
 /// The program that `leader` is, its descendants, and on systems that list no children, all of its group. Nothing on systems
-/// without /proc.
+/// without /proc, and where /proc has another namespace's numbers: here they are others', who are not to be killed.
 pub(crate) fn of(leader: i32) -> Vec<Process> {
     let mut found: Vec<Process> = Vec::new();
+    if !is_visible() {
+        return found;
+    }
     let mut known = None;
     let mut pids = vec![leader];
     while let Some(pid) = pids.pop() {
@@ -109,7 +112,7 @@ pub(crate) fn of(leader: i32) -> Vec<Process> {
 /// The processes of the group that `leader` leads, or has led.
 pub(crate) fn group(leader: i32) -> Vec<Process> {
     // The kernel knows at once when there is none.
-    if nix::sys::signal::killpg(Pid::from_raw(leader), None) == Err(nix::errno::Errno::ESRCH) {
+    if nix::sys::signal::killpg(Pid::from_raw(leader), None) == Err(nix::errno::Errno::ESRCH) || !is_visible() {
         return Vec::new();
     }
     all().into_iter().filter(|process| process.group == leader).collect()

@@ -36,7 +36,7 @@ impl Plan {
         if let Some(path) = std::env::var_os("PATH").and_then(|path| crate::programs::absolute(&path)) {
             launch = launch.env("PATH", path);
         }
-        match std::env::var_os("TMPDIR") {
+        match std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()) {
             Some(dir) => launch.env("TMPDIR", dir),
             None => launch,
         }

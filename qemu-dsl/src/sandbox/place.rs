@@ -218,12 +218,18 @@ fn named(user: &str) -> Result<(u32, u32), PlaceError> {
 /// be said about it. The session's is passed over where it is another user's, as after `su`, and for a root launcher, whose QEMU
 /// could not enter it. (XDG Base Directory Specification)
 pub fn work_parent(facts: &HostFacts) -> (PathBuf, Option<String>) {
-    let temporary = std::env::temp_dir();
-    let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) else { return (temporary, None) };
+    // A variable that is set to nothing is not set.
+    let mut temporary = std::env::temp_dir();
+    if temporary.as_os_str().is_empty() {
+        temporary = PathBuf::from("/tmp");
+    }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let Some(runtime) = runtime else { return (temporary, None) };
     let note =
         |why: String| Some(format!("XDG_RUNTIME_DIR, `{}`, {why}: {} is used", runtime.display(), temporary.display()));
     match std::fs::metadata(&runtime) {
         _ if facts.root => (temporary, None),
+        _ if !runtime.is_absolute() => (temporary.clone(), note("is relative".to_owned())),
         Ok(data) if !data.is_dir() => (temporary.clone(), note("is no directory".to_owned())),
         Ok(data) if data.uid() != nix::unistd::geteuid().as_raw() => {
             (temporary.clone(), note(format!("belongs to user {}", data.uid())))

@@ -17,6 +17,10 @@ pub(super) const ONLY_NAMESPACES: &str = "QEMU is held by namespaces and its sec
     bubblewrap (Debian: `apt-get install bubblewrap`)";
 pub(super) const NO_ISOLATION: &str = "NOTHING BUT ITS OWN SECCOMP FILTER HOLDS QEMU here: a guest that breaks out of it is on \
     this host as its user. A jail needs bubblewrap (Debian: `apt-get install bubblewrap`)";
+pub(super) const NAMESPACES_BESIDE_A_JAIL: &str = "QEMU is held by namespaces and its seccomp filter, and sees the host's files. This host has \
+    a jail, which was not asked for, or does not let `sudo` work";
+pub(super) const NOTHING_BESIDE_A_JAIL: &str = "NOTHING BUT ITS OWN SECCOMP FILTER HOLDS QEMU here: a guest that breaks out of it is on this \
+    host as its user. This host has a jail, which was not asked for, or does not let `sudo` work";
 pub(super) const SUDO: &str = "QEMU runs as a user that owns nothing; its output is passed on line by line";
 pub(super) const KERNEL_NEEDS_ACPI: &str = "the guest kernel lacks CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES and cannot find the \
     devices of a microvm without ACPI: the plan has acpi=on and option ROMs";
