@@ -2,7 +2,7 @@
 
 use crate::accel::{Aarch64, Accelerator, AnyAccel, Arch, Architecture, Hvf, Kvm, Riscv64, Tcg, X86_64};
 use crate::machine::{MachineType, OfArch};
-use crate::opts::{Head, OptWriter, QemuOpts, Schema};
+use crate::opts::{Head, Key, OptWriter, QemuOpts, Schema};
 
 /// A CPU model that can be used on machine type `M` under accelerator `A`.
 ///
@@ -103,7 +103,8 @@ pub struct CortexA57 {}
 #[qemu(implied = "rv64")]
 pub struct Rv64 {}
 
-/// Everything that the accelerator can do. Under TCG on Arm this costs seconds of boot time; on RISC-V QEMU 7.2 does not have it.
+/// Everything that the accelerator can do. Under TCG on Arm this costs seconds of boot time; on RISC-V older versions of QEMU do not have
+/// it, and below 10.0 it is an error where the version is known.
 ///
 /// ```
 /// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::Max::new()).unwrap(), b"max");
@@ -135,9 +136,28 @@ impl<M: OfArch<Aarch64>> CpuFor<M, Tcg> for CortexA57 {}
 #[diagnostic::do_not_recommend]
 impl<M: OfArch<Riscv64>> CpuFor<M, Tcg> for Rv64 {}
 #[diagnostic::do_not_recommend]
-impl<M: MachineType> CpuFor<M, Tcg> for Max {}
+impl<M: MachineType> CpuFor<M, Tcg> for Max {
+    fn write_for(&self, architecture: Architecture, _hardware: bool, writer: &mut OptWriter<'_>) {
+        self.write_if_there(architecture, writer);
+    }
+}
 #[diagnostic::do_not_recommend]
-impl<M: MachineType> CpuFor<M, AnyAccel> for Max {}
+impl<M: MachineType> CpuFor<M, AnyAccel> for Max {
+    fn write_for(&self, architecture: Architecture, _hardware: bool, writer: &mut OptWriter<'_>) {
+        self.write_if_there(architecture, writer);
+    }
+}
+
+impl Max {
+    /// 10.0 has it on RISC-V, 7.2 has not; of the versions between them nothing is known.
+    fn write_if_there(self, architecture: Architecture, writer: &mut OptWriter<'_>) {
+        const ON_RISCV: Key = Key::new("max").since((10, 0), "10.0");
+        if architecture == Architecture::Riscv64 {
+            writer.require(&ON_RISCV);
+        }
+        self.write_opts(writer);
+    }
+}
 
 /// [`Host`] under hardware acceleration, else [`Haswell`], [`CortexA57`] or [`Rv64`], and [`Max`] on other architectures: for
 /// machine types and accelerators chosen at run time. Which one, the VM's own machine and accelerator decide.

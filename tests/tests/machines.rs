@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use qemu_dsl::accel::Architecture;
-use qemu_dsl::machine::{ALL, Limit, MachineFacts};
+use qemu_dsl::cpu::BestCpu;
+use qemu_dsl::launch::Launch;
+use qemu_dsl::machine::{ALL, AnyMachine, AnyPciMachine, Limit, MachineFacts, MachineType};
+use qemu_dsl::prelude::*;
 use qemu_dsl::qmp::Qmp;
+use qemu_dsl::vm::{BuildError, Target};
 use qemu_dsl::{QemuCommand, QemuVersion};
 use serde_json::Value;
 use tests::{Judged, Qemu, judge, judge_with, qemus};
@@ -17,13 +21,6 @@ use tests::{Judged, Qemu, judge, judge_with, qemus};
 const STARTED_CPUS: u32 = 512;
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// The emulator, where this QEMU has one. The QEMUs that stand side by side are without riscv64.
-fn binary(qemu: &Qemu, arch: Architecture) -> Option<OsString> {
-    let binary = qemu.binary(arch);
-    let is_there = arch != Architecture::Riscv64 || !Path::new(&binary).is_absolute() || Path::new(&binary).exists();
-    is_there.then_some(binary)
-}
 
 fn rows() -> impl Iterator<Item = &'static MachineFacts> {
     ALL.iter().copied().flatten()
@@ -92,14 +89,9 @@ fn try_limit(
 fn each_row(check: impl Fn(&Qemu, &OsString, &'static MachineFacts) -> Vec<String>) {
     let mut wrong = Vec::new();
     for qemu in qemus() {
-        let mut seen = 0;
         for row in rows() {
-            if let Some(binary) = binary(&qemu, row.architecture) {
-                wrong.extend(check(&qemu, &binary, row));
-                seen += 1;
-            }
+            wrong.extend(check(&qemu, &qemu.binary(row.architecture), row));
         }
-        assert!(seen > 10, "QEMU {}: only {seen} rows", qemu.version);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -196,7 +188,7 @@ fn qemu_says_the_same_of_its_machine_types() {
     let mut asked: BTreeMap<OsString, BTreeMap<String, Value>> = BTreeMap::new();
     for qemu in qemus() {
         for row in rows() {
-            let Some(binary) = binary(&qemu, row.architecture) else { continue };
+            let binary = qemu.binary(row.architecture);
             let machines = asked.entry(binary.clone()).or_insert_with(|| machines(&binary));
             let at = format!("QEMU {} {}", qemu.version, row.text);
             let machine = machines.get(row.name).unwrap_or_else(|| panic!("{at}: there is none"));
@@ -225,6 +217,122 @@ fn qemu_says_the_same_of_its_machine_types() {
             }
         }
     }
+}
+
+/// The builder counts by the same numbers: as many are built, and one more is not.
+#[test]
+fn the_builder_refuses_one_more() {
+    let versions = [None, Some((5, 2)), Some((7, 2)), Some((10, 0)), Some((11, 1))];
+    for version in versions.map(|version| version.map(|(major, minor)| QemuVersion::new(major, minor, 0))) {
+        let machines: [(AnyPciMachine, &str); 5] = [
+            (Pc::new().into(), "pc"),
+            (Q35::new().into(), "q35"),
+            (Microvm::with_pcie().into(), "microvm,acpi=on,pcie=on"),
+            (VirtPcie::new().into(), "virt"),
+            (RiscvVirtPcie::new().into(), "virt"),
+        ];
+        for (machine, text) in machines {
+            let row = machine.facts();
+            assert_eq!(row.text, text);
+            let slots = row.pci_slots.at(version).unwrap();
+            let cpus = row.max_cpus(version, false).unwrap();
+            let built = |devices, cpus| {
+                let mut target = Target::default();
+                if let Some(version) = version {
+                    target = target.version(version);
+                }
+                let mut vm = Vm::for_target(&target, machine, Tcg::new(), BestCpu::new(), mib!(64));
+                vm.without_kernel().smp(Smp::new(cpus).unwrap());
+                for _ in 0..devices {
+                    let random = vm.rng_backend(RngRandom::urandom());
+                    vm.add(VirtioRng::new(random));
+                }
+                vm.build().map(drop).map_err(|errors| errors.errors().to_vec())
+            };
+            let at = format!("{version:?} {text}");
+            assert_eq!(built(slots, cpus), Ok(()), "{at}");
+            let refused = built(slots + 1, 1).unwrap_err();
+            assert!(
+                matches!(refused[..], [BuildError::PciSlots { slots: limit, .. }] if limit == slots),
+                "{at}: {refused:?}"
+            );
+            let refused = built(0, cpus + 1).unwrap_err();
+            assert!(matches!(refused[..], [BuildError::TooManyCpus { max, .. }] if max == cpus), "{at}: {refused:?}");
+        }
+    }
+    // An older machine in a newer QEMU has its own limits.
+    let target = Target::default().version(QemuVersion::new(10, 0, 0));
+    let mut vm = Vm::for_target(&target, Q35::new().versioned(7, 2), Tcg::new(), Haswell::new(), mib!(64));
+    vm.smp(Smp::new(289).unwrap());
+    assert!(vm.build().is_err());
+    // 24 on a microvm with PCI too: which transports there are, ACPI decides.
+    let mut vm = Vm::for_target(&target, Microvm::with_pcie(), Tcg::new(), Haswell::new(), mib!(64));
+    for _ in 0..24 {
+        let random = vm.rng_backend(RngRandom::urandom());
+        vm.add(OnMmio(VirtioRng::new(random)));
+    }
+    vm.without_kernel();
+    vm.build().unwrap();
+}
+
+/// RISC-V's firmware speaks on the console that the builder connects, and QEMU takes the rest.
+#[test]
+fn riscv_machines_start_and_speak() {
+    for qemu in qemus() {
+        for machine in [AnyMachine::from(RiscvVirt::new()), RiscvVirtPcie::new().into()] {
+            let dir = tempfile::tempdir().unwrap();
+            let binary = qemu.binary(machine.architecture());
+            let target = Target::default().binary(&binary).version(qemu.version);
+            let mut vm = Vm::for_target(&target, machine, Tcg::new(), BestCpu::new(), mib!(128));
+            // Not a kernel: the firmware has spoken before it jumps there.
+            let kernel = dir.path().join("Image");
+            std::fs::write(&kernel, [0; 4096]).unwrap();
+            vm.kernel(Kernel::new(&kernel)).smp(Smp::new(2).unwrap());
+            let qmp = dir.path().join("q");
+            vm.qmp(SocketPath::new(&qmp).unwrap());
+            vm.add(VirtioBalloon::new());
+            let stdio = vm.chardev(Stdio::new());
+            let command = vm.uart_console(stdio).build().unwrap();
+            let machine = Launch::new(&command).start().unwrap();
+            let deadline = Instant::now() + LIMIT;
+            while !machine.console().windows(7).any(|part| part == b"OpenSBI") {
+                let ended = machine.wait(Instant::now() + Duration::from_millis(20));
+                assert!(Instant::now() < deadline && ended.is_none(), "{command}");
+            }
+        }
+        let target = Target::default().version(qemu.version);
+        let mut max = Vm::for_target(&target, RiscvVirt::new(), Tcg::new(), Max::new(), mib!(64));
+        max.without_kernel();
+        let row = rows().find(|row| row.of == "RiscvVirt").unwrap();
+        let binary = qemu.binary(Architecture::Riscv64);
+        let starts = starts(&binary, row, &["-cpu".to_owned(), "max".to_owned()]);
+        assert_eq!(max.build().is_ok(), starts.is_ok(), "QEMU {}: {starts:?}", qemu.version);
+    }
+}
+
+#[allow(dead_code)] // its `main`
+#[path = "../../examples/src/bin/own_architecture.rs"]
+mod own_architecture;
+
+/// What the example says of an architecture that the library does not know is what its emulator does. Only the one from `PATH`
+/// is there.
+#[test]
+fn an_architecture_of_ones_own_starts() {
+    let qemu = &qemus()[0];
+    let dir = tempfile::tempdir().unwrap();
+    let kernel = dir.path().join("Image");
+    std::fs::write(&kernel, [0; 4096]).unwrap();
+    let qmp = dir.path().join("q");
+    let target = Target::default().version(qemu.version);
+    let define =
+        |devices| own_architecture::define(&target, SocketPath::new(&qmp).unwrap(), kernel.to_str().unwrap(), devices);
+    let mut command = define(8).unwrap();
+    assert!(command.to_string().starts_with("qemu-system-riscv32 -accel tcg -cpu rv32 -machine virt "), "{command}");
+    // Debian has no firmware for it.
+    command.arg("-bios").unwrap().arg("none").unwrap();
+    let judged = judge(&command, &qmp);
+    assert!(matches!(judged, Judged::Accepted { .. }), "{judged:?}");
+    assert!(define(9).is_err());
 }
 
 fn version_of(text: &str) -> Option<(u16, u16)> {

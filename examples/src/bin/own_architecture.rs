@@ -1,51 +1,67 @@
 //! An architecture that the library does not know, in three definitions: the architecture, a machine type for it, a CPU model.
-//! What must be given: QEMU's name of each, the emulator's, the machine's buses and console; limits are worth giving, since the
-//! builder then counts.
+//! What must be given: QEMU's name of each, the emulator's, the machine's buses and console. Limits are worth giving too: the
+//! builder counts what it knows a limit of.
 
+use qemu_dsl::QemuCommand;
 use qemu_dsl::accel::{Arch, Architecture};
-use qemu_dsl::bus::{HasBus, Virtio, VirtioMmio};
+use qemu_dsl::bus::{HasBus, Pci, Virtio, VirtioMmio};
 use qemu_dsl::cpu::CpuFor;
 use qemu_dsl::machine::OfArch;
 use qemu_dsl::prelude::*;
+use qemu_dsl::vm::{BuildErrors, Target};
 
-/// The 68000 family.
+/// RISC-V, 32 bits.
 #[derive(Debug, Clone, Copy)]
-struct M68k;
+struct Riscv32;
 
-impl Arch for M68k {
-    const ARCH: Option<Architecture> = Some(Architecture::other("m68k", "qemu-system-m68k"));
+impl Arch for Riscv32 {
+    const ARCH: Option<Architecture> = Some(Architecture::other("riscv32", "qemu-system-riscv32"));
 }
 
 qemu_dsl::machine! {
-    /// QEMU's board `virt` for m68k: virtio-mmio and nothing else. (QEMU documentation, "'virt' generic virtual platform")
-    struct M68kVirt = "virt" {
-        arch: M68k,
+    /// QEMU's board `virt` for riscv32. (QEMU documentation, "'virt' Generic Virtual Platform")
+    struct Riscv32Virt = "virt" {
+        arch: Riscv32,
         transport: Mmio,
-        buses: [Virtio, VirtioMmio],
-        uart: Named("ttyGF0"),
+        buses: [Virtio, VirtioMmio, Pci],
+        uart: Ns16550a,
         accelerators: [Tcg],
         ioeventfd: [],
-        facts: [cpus(&[((6, 0), 1)]), mmio_slots(&[((6, 0), 128)])],
+        facts: [cpus(&[((5, 2), 8), ((7, 2), 512)]), mmio_slots(&[((5, 2), 8)])],
     }
 }
 
-/// Motorola's 68040.
+/// The plain model.
 #[derive(QemuOpts)]
-#[qemu(implied = "m68040")]
-struct M68040 {}
-impl<M: OfArch<M68k>> CpuFor<M, Tcg> for M68040 {}
+#[qemu(implied = "rv32")]
+struct Rv32 {}
+impl<M: OfArch<Riscv32>> CpuFor<M, Tcg> for Rv32 {}
 
-/// A helper does not care about the architecture.
-fn add_disk<M: HasBus<Virtio>>(vm: &mut Vm<M, Tcg>, image: &str) {
-    let disk = vm.drive(Drive::new(image, Format::Raw));
-    vm.add(VirtioBlk::new(disk));
+/// A helper for every machine type with virtio, of whatever architecture.
+fn add_random<M: HasBus<Virtio>>(vm: &mut Vm<M, Tcg>) {
+    let random = vm.rng_backend(RngRandom::urandom());
+    vm.add(VirtioRng::new(random));
+}
+
+/// With QMP at a path: a VM with so many devices on virtio-mmio, and one on PCI.
+pub(crate) fn define(
+    target: &Target<'_>,
+    qmp: SocketPath<'_>,
+    kernel: &str,
+    devices: u32,
+) -> Result<QemuCommand, BuildErrors> {
+    let mut vm = Vm::for_target(target, Riscv32Virt::new(), Tcg::new(), Rv32 {}, mib!(256));
+    vm.kernel(Kernel::new(kernel)).because("-kernel", || Reason::new("an example"));
+    vm.qmp(qmp);
+    for _ in 0..devices {
+        add_random(&mut vm);
+    }
+    vm.add(OnPci(VirtioBalloon::new()));
+    let stdio = vm.chardev(Stdio::new());
+    vm.uart_console(stdio).build()
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut vm = Vm::new(M68kVirt::new(), Tcg::new(), M68040 {}, mib!(256));
-    vm.kernel(Kernel::new("vmlinux").cmdline("root=/dev/vda"));
-    add_disk(&mut vm, "root.raw");
-    let stdio = vm.chardev(Stdio::new());
-    println!("{}", vm.uart_console(stdio).build()?);
+    println!("{}", define(&Target::default(), SocketPath::new("qmp.sock")?, "Image", 8)?);
     Ok(())
 }

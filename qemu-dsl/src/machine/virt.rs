@@ -113,7 +113,7 @@ macro_rules! riscv {
                 uart: Ns16550a,
                 accelerators: [Kvm<Riscv64>, Tcg, AnyAccel],
                 ioeventfd: [$($ioeventfd)*],
-                facts: [cpus(&[((7, 2), 512)]), mmio_slots(&[((7, 2), 8)]) $(, $fact($($value),*))*],
+                facts: [cpus(&[((5, 2), 8), ((7, 2), 512)]), mmio_slots(&[((5, 2), 8)]) $(, $fact($($value),*))*],
             }
         }
     };
@@ -148,5 +148,5 @@ riscv! {
     /// use qemu_dsl::machine::{MachineType, RiscvVirtPcie};
     /// assert_eq!(RiscvVirtPcie::new().facts().pci_slots.at(None), Some(31));
     /// ```
-    RiscvVirtPcie Pci [Virtio, VirtioMmio, Pci] [any] [pci_slots(&[((7, 2), 31)])]
+    RiscvVirtPcie Pci [Virtio, VirtioMmio, Pci] [any] [pci_slots(&[((5, 2), 31)])]
 }
