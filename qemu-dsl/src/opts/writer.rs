@@ -204,6 +204,18 @@ impl<'a> OptWriter<'a> {
         self.id();
     }
 
+    /// Writes the head of a machine type that has a version in its name.
+    pub(crate) fn versioned(&mut self, prefix: &'static str, (major, minor): (u16, u16)) {
+        if self.out.len() != self.start {
+            return self.fail(OptError::HeadNotFirst { head: prefix });
+        }
+        self.out.extend_from_slice(prefix.as_bytes());
+        self.out.extend_from_slice(super::Decimal::new(major).as_bytes());
+        self.out.push(b'.');
+        self.out.extend_from_slice(super::Decimal::new(minor).as_bytes());
+        self.id();
+    }
+
     /// Writes `key=value`, or nothing for [`None`].
     #[inline]
     pub fn option<T: OptField + ?Sized>(&mut self, key: &Key, value: &T) {

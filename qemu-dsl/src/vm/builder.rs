@@ -23,7 +23,7 @@ use crate::backend::{
 use crate::bus::{Bus, Device, HasBus, PlugsInto, ProvidedBus, ProvidesBus, Virtio};
 use crate::cpu::CpuFor;
 use crate::device::{CONTROLLER, ConsolePort, Controller, FIRST_CONTROLLER, SerialPort, VirtConsole, VirtioSerial};
-use crate::machine::{AnyMachine, HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
+use crate::machine::{AnyMachine, HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder, Uart};
 use crate::opts::{Decimal, Handle, Id, IntoId, Key, OptWriter, QemuOpts, Role, Token, Trait};
 use crate::{QemuCommand, Since};
 
@@ -104,18 +104,12 @@ where
         cpu: impl CpuFor<M, A>,
         memory: impl IntoMemory,
     ) -> Self {
-        let board = Board {
-            architecture: machine.architecture(),
-            transport: machine.transport(),
-            mmio_slots: machine.mmio_slots(),
-            max_cpus: machine.max_cpus(),
-            max_memory: machine.max_memory(),
-            uart: machine.uart(),
-            only_for: accelerator.only_for(),
-        };
+        let hardware = accelerator.is_hardware();
+        let facts = machine.facts();
+        let board = Board { facts, version: machine.version(), hardware, only_for: accelerator.only_for() };
         let inner = Inner::new(target, command, board).start(
             &|writer| accelerator.write_opts(writer),
-            &|writer| cpu.write_for(machine.architecture(), accelerator.is_hardware(), writer),
+            &|writer| cpu.write_for(facts.architecture, hardware, writer),
             &|writer| machine.write_opts(writer),
             memory.memory(),
             memory.template(),
@@ -134,6 +128,21 @@ impl<M, A, C> Vm<M, A, C> {
     /// [`Kernel`](crate::kernel::Kernel) has an example.
     pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
         self.inner.once(Once::Kernel, |inner| inner.kernel(&kernel));
+        self
+    }
+
+    /// Says that there is no kernel, and that this is meant: on machine types that start no disk by themselves, where it would be
+    /// an error. For firmware (`-bios`), and for machines that are only asked something.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.without_kernel().raw_arg("-bios").raw_arg("firmware.bin");
+    /// # vm.build()?;
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn without_kernel(&mut self) -> &mut Self {
+        self.inner.without_kernel();
         self
     }
 
@@ -157,7 +166,7 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// ```
     pub fn smp(&mut self, smp: impl IntoSmp) -> &mut Self {
         let (cpus, max) = smp.into_smp().numbers();
-        self.inner.cpus = max.unwrap_or(cpus);
+        self.inner.cpus = (cpus, max);
         self.inner.once(Once::Smp, |inner| match max {
             None => inner.raw("-smp", "the CPUs", &[Decimal::new(cpus).as_bytes()]),
             Some(max) => {
@@ -505,6 +514,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// use qemu_dsl::QemuVersion;
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.kernel(Kernel::new("Image"));
     /// if let Some(proof) = QemuVersion::new(10, 0, 0).since() {
     ///     let iothread = vm.iothread_since(id!("io"), proof);
     ///     let disk = vm.drive(Drive::new("disk.raw", Format::Raw));
@@ -577,8 +587,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     }
 
     pub(super) fn add_device<D: Device>(&mut self, id: Option<Id>, device: &D) {
-        let mmio = D::Bus::takes_mmio_slot(self.inner.board().transport);
-        self.inner.device(id, D::NAME, D::SINGLE, mmio, &mut |writer| device.write_opts(writer));
+        let slot = D::Bus::slot(self.inner.board().facts.transport);
+        self.inner.device(id, D::NAME, D::SINGLE, slot, &mut |writer| device.write_opts(writer));
     }
 
     /// Adds a device that provides a bus, and returns the bus. [`ProvidesBus`] has an example.
@@ -598,9 +608,9 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     }
 
     fn part_bus<D: ProvidesBus>(&mut self, id: Option<Id>, device: &D) -> ProvidedBus<D::Provides> {
-        let mmio = D::Bus::takes_mmio_slot(self.inner.board().transport);
+        let slot = D::Bus::slot(self.inner.board().facts.transport);
         let part = self.inner.issue(ProvidedBus::<D::Provides>::KIND, id);
-        self.inner.named_device(&part.id, D::NAME, D::SINGLE, mmio, &mut |writer| device.write_opts(writer));
+        self.inner.named_device(&part.id, D::NAME, D::SINGLE, slot, &mut |writer| device.write_opts(writer));
         ProvidedBus::new(part, D::SUFFIX)
     }
 
@@ -618,7 +628,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
 
     fn add_device_to<D: Device>(&mut self, id: Option<Id>, bus: &ProvidedBus<D::Bus>, device: &D) {
         const BUS: Key = Key::new("bus");
-        self.inner.device(id, D::NAME, D::SINGLE, false, &mut |writer| {
+        self.inner.device(id, D::NAME, D::SINGLE, None, &mut |writer| {
             device.write_opts(writer);
             writer.option(&BUS, bus);
         });
@@ -630,6 +640,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Microvm::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.kernel(Kernel::new("vmlinuz"));
     /// let (console, [commands, events]) = vm.virtio_serial();
     /// assert_eq!((commands.nr(), events.nr()), (1, 2));
     /// vm.spare_port(commands).spare_port(events);
@@ -687,11 +698,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         let kind = if id.is_some() { CONTROLLER } else { FIRST_CONTROLLER };
         let part = self.inner.issue(kind, Some(id.unwrap_or_else(|| VirtioSerial::id(0)))).place;
         let device = VirtioSerial::with_ports(max_ports);
-        let mmio = Virtio::takes_mmio_slot(self.inner.board().transport);
+        let slot = Virtio::slot(self.inner.board().facts.transport);
         let write = &mut |writer: &mut OptWriter<'_>| device.write_opts(writer);
         match &id {
-            Some(id) => self.inner.named_device(id, VirtioSerial::NAME, false, mmio, write),
-            None => self.inner.device(None, VirtioSerial::NAME, false, mmio, write),
+            Some(id) => self.inner.named_device(id, VirtioSerial::NAME, false, slot, write),
+            None => self.inner.device(None, VirtioSerial::NAME, false, slot, write),
         }
         let controller = Controller { number, id, part };
         // The one of a VM whose console is elsewhere stays free.
@@ -763,7 +774,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasIsaSerial,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev.into_chardev())
+        self.on_uart(Uart::ISA_SERIAL, &chardev.into_chardev())
     }
 
     /// Makes the PL011 UART the VM's console, the guest's `ttyAMA0`.
@@ -771,6 +782,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.kernel(Kernel::new("Image"));
     /// let stdio = vm.chardev(Stdio::new());
     /// let vm = vm.pl011_console(stdio);
     /// # vm.build().unwrap();
@@ -781,7 +793,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasPl011,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev.into_chardev())
+        self.on_uart(Uart::PL011, &chardev.into_chardev())
     }
 
     /// Makes the machine's own UART the VM's console, whichever it is: for machine types chosen at run time.
@@ -803,11 +815,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasUart,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev.into_chardev())
+        self.on_uart(M::UART, &chardev.into_chardev())
     }
 
-    fn on_uart<C2>(mut self, chardev: &Chardev) -> Vm<M, A, C2> {
-        self.inner.serial(chardev);
+    fn on_uart<C2>(mut self, uart: Uart, chardev: &Chardev) -> Vm<M, A, C2> {
+        self.inner.serial(uart, chardev);
         self.retyped()
     }
 }
@@ -845,6 +857,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let pc = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
     /// let virt = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
     /// for mut vm in [pc.into_any(), virt.into_any()] {
+    ///     vm.kernel(Kernel::new("vmlinuz"));
     ///     vm.add(VirtioBalloon::new());
     ///     let stdio = vm.chardev(Stdio::new());
     ///     vm.set_uart_console(stdio);
@@ -879,7 +892,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasUart,
         C: MayHaveConsole,
     {
-        self.inner.log(&chardev.into_chardev());
+        self.inner.log(M::UART, &chardev.into_chardev());
         self
     }
 }
@@ -896,7 +909,7 @@ impl<M: MachineType, A: Accelerator> Vm<M, A, AnyConsole> {
     where
         M: HasIsaSerial,
     {
-        self.inner.serial(&chardev.into_chardev());
+        self.inner.serial(Uart::ISA_SERIAL, &chardev.into_chardev());
         self
     }
 
@@ -905,7 +918,7 @@ impl<M: MachineType, A: Accelerator> Vm<M, A, AnyConsole> {
     where
         M: HasPl011,
     {
-        self.inner.serial(&chardev.into_chardev());
+        self.inner.serial(Uart::PL011, &chardev.into_chardev());
         self
     }
 
@@ -915,7 +928,7 @@ impl<M: MachineType, A: Accelerator> Vm<M, A, AnyConsole> {
     where
         M: HasUart,
     {
-        self.inner.serial(&chardev.into_chardev());
+        self.inner.serial(M::UART, &chardev.into_chardev());
         self
     }
 }

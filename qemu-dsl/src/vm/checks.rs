@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem;
 
 use super::error::BuildError;
-use super::inner::{Inner, NO_ACPI_SLOTS};
+use super::inner::{Inner, KernelState};
 use crate::backend::ReadOnlyImage;
 use crate::opts::{Claim, Sort, Trait, Transport, Unique};
 use crate::{QemuCommand, QemuVersion};
@@ -79,7 +79,7 @@ impl Inner {
             let is_old = self.context.version.is_some() && !self.is_at_least(10, 0);
             if is_proven && is_old && !self.has_ioeventfd(mmio) {
                 errors.push(BuildError::IoThreadVersion { id: id() });
-            } else if !is_proven && !self.has_ioeventfd(mmio) && self.board.transport == Transport::Pci {
+            } else if !is_proven && !self.has_ioeventfd(mmio) && self.board.facts.transport == Transport::Pci {
                 errors.push(BuildError::IoThreadOnMmio { id: id() });
             }
             let of_the_same = noted.claims.iter().filter(|other| other.text == claim.text).filter_map(used);
@@ -99,26 +99,15 @@ impl Inner {
     }
 
     fn check_counts(&self, errors: &mut Vec<BuildError>) {
-        if let Some(max) = self.board.max_cpus
-            && self.cpus > max
-        {
-            errors.push(BuildError::TooManyCpus { cpus: self.cpus, max });
-        }
-        if let Some(slots) = self.board.mmio_slots
-            && self.mmio_devices > slots
-        {
-            let remedy = match slots {
-                NO_ACPI_SLOTS => ": `Microvm::with_acpi()` has 24, `Microvm::with_pcie()` has PCI",
-                24 => ": `Microvm::with_pcie()` has PCI",
-                _ => ": use a machine type with PCI",
-            };
-            errors.push(BuildError::MmioSlots { devices: self.mmio_devices, slots, remedy });
-        }
+        let (version, (cpus, max)) = (self.context.version, self.cpus);
+        errors.extend(self.board.check_cpus(version, cpus, max).into_iter().flatten());
+        let boots = self.kernel != KernelState::None || self.kernel_elsewhere;
+        errors.extend(self.board.check(version, self.mmio_devices, self.pci_devices, boots).into_iter().flatten());
     }
 
     pub(super) fn check_cmdline(&mut self, len: usize) {
         // A microvm without ACPI announces each device there: ` virtio_mmio.device=512@0xfeb00e00:12`.
-        let devices = if self.board.mmio_slots == Some(NO_ACPI_SLOTS) { 37 * self.mmio_devices as usize } else { 0 };
+        let devices = if self.board.facts.announces_mmio { 37 * self.mmio_devices as usize } else { 0 };
         if len + devices > MAX_CMDLINE {
             self.error(BuildError::CmdlineTooLong { len, max: MAX_CMDLINE.saturating_sub(devices) });
         }

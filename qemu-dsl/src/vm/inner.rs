@@ -12,14 +12,12 @@ use crate::backend::{Chardev, TemplateMemory};
 use crate::command::{CommandError, Pushed};
 use crate::device::{PORT, VirtConsole};
 use crate::kernel::Kernel;
+use crate::machine::{MachineFacts, Uart};
 use crate::opts::{
     Claim, Context, Decimal, Handle as _, Id, Issued, OptError, OptWriter, Part, PartKind, PartRef, QemuOpts as _,
     Role, Sort, Token, Trait, Transport, Unique, VmTag,
 };
 use crate::{Memory, QemuCommand};
-
-/// The virtio-mmio transports of a microvm without ACPI, which no other machine type has so few of.
-pub(super) const NO_ACPI_SLOTS: u32 = 8;
 
 /// A device, where it has an id. Nobody counts its uses.
 const DEVICE: &PartKind =
@@ -46,12 +44,11 @@ impl Once {
 /// What the typed builder knows of the machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Board {
-    pub(crate) architecture: Architecture,
-    pub(crate) transport: Transport,
-    pub(crate) mmio_slots: Option<u32>,
-    pub(crate) max_cpus: Option<u32>,
-    pub(crate) max_memory: Option<Memory>,
-    pub(crate) uart: Option<&'static str>,
+    pub(crate) facts: &'static MachineFacts,
+    /// The version in the machine type's name.
+    pub(crate) version: Option<(u16, u16)>,
+    /// Whether guest code runs on the host's processor.
+    pub(crate) hardware: bool,
     pub(crate) only_for: Option<Architecture>,
 }
 
@@ -76,6 +73,9 @@ pub(crate) struct Inner {
     tag: VmTag,
     pub(super) board: Board,
     pub(super) mmio_devices: u32,
+    pub(super) pci_devices: u32,
+    /// Whether the machine is meant to have no kernel.
+    pub(super) kernel_elsewhere: bool,
     stdio_taken: bool,
     /// Whether the memory is a file that VMs start from.
     template: bool,
@@ -83,8 +83,8 @@ pub(crate) struct Inner {
     once: [(u32, u32); Once::COUNT],
     /// The kernel, whose command line waits for the console.
     pub(super) kernel: KernelState,
-    /// The CPUs at most.
-    pub(super) cpus: u32,
+    /// The CPUs, and how many there can be.
+    pub(super) cpus: (u32, Option<u32>),
     /// Whether virtio-mmio devices have ioeventfd under this accelerator, whatever the version.
     pub(super) mmio_ioeventfd: bool,
     /// What Linux calls the console, if there is one.
@@ -104,7 +104,7 @@ impl Inner {
         let tag = VmTag::next();
         let mut command = reuse.unwrap_or_else(QemuCommand::with_room);
         command.clear();
-        let mut context = Context::new(board.transport, target.version);
+        let mut context = Context::new(board.facts.transport, target.version);
         context.vm = Some(tag);
         let mut inner = Self {
             command,
@@ -112,11 +112,13 @@ impl Inner {
             tag,
             board,
             mmio_devices: 0,
+            pci_devices: 0,
+            kernel_elsewhere: false,
             stdio_taken: false,
             template: false,
             once: [(0, 0); Once::COUNT],
             kernel: KernelState::None,
-            cpus: 1,
+            cpus: (1, None),
             mmio_ioeventfd: false,
             console: None,
             log: None,
@@ -125,11 +127,7 @@ impl Inner {
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
         };
-        if let Some(host) = board.only_for
-            && host != board.architecture
-        {
-            inner.error(BuildError::ForeignAccelerator { host, guest: board.architecture });
-        }
+        inner.errors.extend(board.foreign());
         if let Some(version) = target.version
             && !version.is_at_least(5, 2)
         {
@@ -148,7 +146,7 @@ impl Inner {
         memory: Memory,
         template: Option<&TemplateMemory<'_>>,
     ) -> Self {
-        if let Some(max) = self.board.max_memory
+        if let Some(max) = self.board.facts.max_memory
             && memory > max
         {
             self.error(BuildError::TooMuchMemory { mib: memory.mib(), max: max.mib() });
@@ -185,7 +183,7 @@ impl Inner {
                 self.push(|command| command.push(word.as_bytes()));
             }
         }
-        let binary = target.binary.unwrap_or_else(|| OsStr::new(self.board.architecture.qemu_binary()));
+        let binary = target.binary.unwrap_or_else(|| OsStr::new(self.board.facts.architecture.qemu_binary()));
         self.note("program", "the QEMU binary");
         if binary.is_empty() {
             self.error(CommandError::NoProgram.into());
@@ -289,25 +287,26 @@ impl Inner {
             self.has_serial = true;
             self.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
         }
-        self.device(None, "virtconsole", false, false, &mut |writer| console.write_opts(writer));
+        self.device(None, "virtconsole", false, None, &mut |writer| console.write_opts(writer));
         self.because("-device", || Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
         self.console = Some("hvc0");
     }
 
     /// Makes the machine's UART the console, by connecting it with a character device.
-    pub(crate) fn serial(&mut self, chardev: &Chardev) {
+    pub(crate) fn serial(&mut self, uart: Uart, chardev: &Chardev) {
         if self.takes_console() {
-            self.console = self.connect_uart(chardev, "the console, on the machine's UART");
+            self.console = self.connect_uart(uart, chardev, "the console, on the machine's UART");
         }
     }
 
     /// Connects the machine's UART for the kernel's messages.
-    pub(crate) fn log(&mut self, chardev: &Chardev) {
-        self.log = self.connect_uart(chardev, "the kernel's messages, on the machine's UART");
+    pub(crate) fn log(&mut self, uart: Uart, chardev: &Chardev) {
+        self.log = self.connect_uart(uart, chardev, "the kernel's messages, on the machine's UART");
     }
 
-    fn connect_uart(&mut self, chardev: &Chardev, why: &'static str) -> Option<&'static str> {
-        if self.board.uart.is_none() || self.has_serial {
+    fn connect_uart(&mut self, uart: Uart, chardev: &Chardev, why: &'static str) -> Option<&'static str> {
+        let uart = uart.or(self.board.facts.uart);
+        if uart.is_none() || self.has_serial {
             self.error(if self.has_serial { BuildError::UartTaken } else { BuildError::NoUart });
             return None;
         }
@@ -320,7 +319,7 @@ impl Inner {
             let source = OptError::ForeignHandle { option: "chardev".to_owned(), id: part.id.to_string() };
             self.error(CommandError::Option { flag: "-serial", source }.into());
         }
-        self.board.uart
+        uart.map(Uart::linux_name)
     }
 
     /// Whether there is no console yet; otherwise that is an error.
@@ -356,10 +355,10 @@ impl Inner {
         id: Option<Id>,
         name: &'static str,
         single: bool,
-        mmio: bool,
+        slot: Option<Transport>,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) {
-        self.note_device(name, single, mmio);
+        self.note_device(name, single, slot);
         if let Some(id) = id {
             self.issue(DEVICE, Some(id));
         }
@@ -367,7 +366,7 @@ impl Inner {
     }
 
     /// What is counted of devices.
-    fn note_device(&mut self, name: &'static str, single: bool, mmio: bool) {
+    fn note_device(&mut self, name: &'static str, single: bool, slot: Option<Transport>) {
         let is_balloon = name.starts_with("virtio-balloon");
         if single || is_balloon {
             let base = base_name(name);
@@ -377,7 +376,11 @@ impl Inner {
         if is_balloon && self.template {
             self.error(BuildError::BalloonOnTemplate);
         }
-        self.mmio_devices += u32::from(mmio);
+        match slot {
+            Some(Transport::Mmio) => self.mmio_devices += 1,
+            Some(Transport::Pci) => self.pci_devices += 1,
+            None => {}
+        }
     }
 
     /// The same with an id that is a part's already.
@@ -386,10 +389,10 @@ impl Inner {
         id: &Id,
         name: &'static str,
         single: bool,
-        mmio: bool,
+        slot: Option<Transport>,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) {
-        self.note_device(name, single, mmio);
+        self.note_device(name, single, slot);
         self.options("-device", "a device of the definition", Some(id), write);
     }
 
@@ -397,6 +400,11 @@ impl Inner {
     fn template_memory(&mut self) -> Id {
         self.template = true;
         self.issue(MEMORY, None).id
+    }
+
+    /// The machine is meant to have no kernel.
+    pub(crate) fn without_kernel(&mut self) {
+        self.kernel_elsewhere = true;
     }
 
     /// Counts a virtio-serial controller.
