@@ -8,15 +8,36 @@ use std::marker::PhantomData;
 
 use crate::opts::{QemuOpts, Size};
 
-/// An instruction set, as a marker type. Sealed: [`X86_64`], [`Aarch64`] and [`AnyArch`].
+/// An instruction set, as a marker type: [`X86_64`], [`Aarch64`], [`Riscv64`], and [`AnyArch`] for what is chosen at run time.
+///
+/// One of your own says what QEMU calls it and its emulator:
 ///
 /// ```
-/// use qemu_dsl::accel::{Arch, Architecture, X86_64};
-/// assert_eq!(X86_64::ARCH, Some(Architecture::X86_64));
+/// use qemu_dsl::accel::{Arch, Architecture};
+///
+/// #[derive(Debug, Clone, Copy)]
+/// pub struct M68k;
+///
+/// impl Arch for M68k {
+///     const ARCH: Option<Architecture> = Some(Architecture::other("m68k", "qemu-system-m68k"));
+/// }
 /// ```
-pub trait Arch: sealed::Sealed + Copy {
+///
+/// With that, machine types for it and CPU models can be defined: [`machine!`](crate::machine!), [`CpuFor`](crate::cpu::CpuFor).
+/// `examples/src/bin/own_architecture.rs` does all three.
+pub trait Arch: Copy + 'static {
     /// The instruction set, when the type says which.
     const ARCH: Option<Architecture>;
+}
+
+/// The instruction set of a type that says which: for [`machine!`](crate::machine!), when it is compiled.
+#[doc(hidden)]
+#[must_use]
+pub const fn architecture<A: Arch>() -> Architecture {
+    match A::ARCH {
+        Some(architecture) => architecture,
+        None => panic!("a machine type is for guests of one architecture: `AnyArch` is none"),
+    }
 }
 
 /// x86-64. A marker: see [`Arch`] for an example.
@@ -26,6 +47,10 @@ pub struct X86_64;
 /// 64-bit Arm. A marker: see [`Arch`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Aarch64;
+
+/// 64-bit RISC-V. A marker: see [`Arch`] for an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Riscv64;
 
 /// An instruction set that is known at run time only. A marker: see [`Arch`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +64,10 @@ impl Arch for Aarch64 {
     const ARCH: Option<Architecture> = Some(Architecture::Aarch64);
 }
 
+impl Arch for Riscv64 {
+    const ARCH: Option<Architecture> = Some(Architecture::Riscv64);
+}
+
 impl Arch for AnyArch {
     const ARCH: Option<Architecture> = None;
 }
@@ -48,23 +77,44 @@ impl Arch for AnyArch {
 /// ```
 /// use qemu_dsl::accel::Architecture;
 /// assert_eq!(Architecture::X86_64.qemu_binary(), "qemu-system-x86_64");
+/// assert_eq!(Architecture::other("s390x", "qemu-system-s390x").name(), "s390x");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
 pub enum Architecture {
     /// x86-64.
     X86_64,
     /// 64-bit Arm.
     Aarch64,
+    /// 64-bit RISC-V.
+    Riscv64,
+    /// One that this library does not know. Files cannot name it.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Other(OtherArchitecture),
+}
+
+/// An architecture that this library does not know. [`Architecture::other`] makes it, and has an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OtherArchitecture {
+    name: &'static str,
+    qemu_binary: &'static str,
 }
 
 impl Architecture {
+    /// An architecture that this library does not know: the name that QEMU uses, and the usual name of its system emulator.
+    pub const fn other(name: &'static str, qemu_binary: &'static str) -> Self {
+        Self::Other(OtherArchitecture { name, qemu_binary })
+    }
+
     /// The name that QEMU and the Linux kernel use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
             Self::Aarch64 => "aarch64",
+            Self::Riscv64 => "riscv64",
+            Self::Other(other) => other.name,
         }
     }
 
@@ -73,6 +123,8 @@ impl Architecture {
         match self {
             Self::X86_64 => "qemu-system-x86_64",
             Self::Aarch64 => "qemu-system-aarch64",
+            Self::Riscv64 => "qemu-system-riscv64",
+            Self::Other(other) => other.qemu_binary,
         }
     }
 }
@@ -198,7 +250,8 @@ enum Choice {
 }
 
 impl QemuOpts for AnyAccel {
-    const SCHEMA: &'static crate::opts::Schema = Tcg::SCHEMA;
+    // Head and options are those of the value.
+    const SCHEMA: &'static crate::opts::Schema = &crate::opts::Schema::new(crate::opts::Head::None, &[]);
 
     fn write_opts(&self, writer: &mut crate::opts::OptWriter<'_>) {
         match &self.0 {
@@ -206,6 +259,17 @@ impl QemuOpts for AnyAccel {
             Choice::Hvf(_) => writer.implied("hvf"),
             Choice::Tcg(tcg) => tcg.write_opts(writer),
         }
+    }
+}
+
+impl AnyAccel {
+    /// What facts say of a host whose architecture has no type here.
+    pub(crate) fn of_host(architecture: Architecture, accel: crate::facts::Acceleration) -> Self {
+        Self(match accel {
+            crate::facts::Acceleration::Kvm => Choice::Kvm(Some(architecture)),
+            crate::facts::Acceleration::Hvf => Choice::Hvf(Some(architecture)),
+            crate::facts::Acceleration::Tcg => Choice::Tcg(Tcg::new()),
+        })
     }
 }
 
@@ -305,9 +369,6 @@ pub(crate) trait Proof {
 
 mod sealed {
     pub trait Sealed {}
-    impl Sealed for super::X86_64 {}
-    impl Sealed for super::Aarch64 {}
-    impl Sealed for super::AnyArch {}
     impl<A: super::Arch> Sealed for super::Kvm<A> {}
     impl<A: super::Arch> Sealed for super::Hvf<A> {}
     impl Sealed for super::Tcg {}

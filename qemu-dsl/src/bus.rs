@@ -25,7 +25,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::machine::MachineType;
-use crate::opts::{Extra, Handle, Issued, OptType, OptValue, PartKind, QemuOpts, Token, Transport, ValueWriter};
+use crate::opts::{Extra, Handle, Issued, OptType, OptValue, PartKind, QemuOpts, Sort, Token, Transport, ValueWriter};
 
 /// A kind of bus. [The module](self) has an example.
 #[diagnostic::on_unimplemented(
@@ -34,9 +34,10 @@ use crate::opts::{Extra, Handle, Issued, OptType, OptValue, PartKind, QemuOpts, 
     note = "buses are types of `qemu_dsl::bus`; for one of your own, implement `Bus`"
 )]
 pub trait Bus {
-    /// Whether a device on this bus takes one of the machine's virtio-mmio transports.
-    fn takes_mmio_slot(_transport: Transport) -> bool {
-        false
+    /// Which of the machine's slots a device on this bus takes, if it takes one: a virtio-mmio transport, or a place on the PCI
+    /// bus. They are counted. `transport` is that of the machine's virtio devices.
+    fn slot(_transport: Transport) -> Option<Transport> {
+        None
     }
 }
 
@@ -128,6 +129,7 @@ impl<B> ProvidedBus<B> {
         what: "the bus of the device",
         user: "a device: `vm.add_to(&bus, device)`",
         is_shared: true,
+        sort: Sort::Counted,
     };
 
     pub(crate) const fn new(part: Issued, suffix: &'static str) -> Self {
@@ -162,7 +164,7 @@ impl<B> OptValue for ProvidedBus<B> {
     const TYPE: OptType = OptType::Reference("bus");
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.handle(&self.part);
+        value.handle(&self.part.id, self.part.place);
         value.text(self.suffix);
     }
 }
@@ -173,7 +175,7 @@ impl<B> OptValue for ProvidedBus<B> {
     message = "the device `{Self}` plugs into a `{B}` bus, and the machine type `{M}` has none",
     label = "this device needs a `{B}` bus",
     note = "a virtio device without `OnPci` or `OnMmio` around it fits every machine type",
-    note = "`Pc`, `Q35`, `VirtPcie` and `Microvm::with_pcie()` have PCI; `Microvm` and `Virt` have virtio-mmio",
+    note = "`Pc`, `Q35`, `VirtPcie`, `RiscvVirtPcie` and `Microvm::with_pcie()` have PCI; `Microvm`, `Virt` and `RiscvVirt` have virtio-mmio",
     note = "a bus that another device provides comes from `vm.add_bus(...)`, and its devices are added with `vm.add_to(&bus, ...)`",
     note = "in a generic function, give the machine type the bus: `M: HasBus<{B}>`"
 )]
@@ -195,7 +197,7 @@ macro_rules! buses {
         pub struct $name;
 
         impl Bus for $name {
-            $(fn takes_mmio_slot($transport: Transport) -> bool {
+            $(fn slot($transport: Transport) -> Option<Transport> {
                 $slot
             })?
         }
@@ -204,11 +206,11 @@ macro_rules! buses {
 
 buses! {
     /// The machine's virtio transport, whichever it is. A marker: it stands in types only, so it has no example.
-    Virtio, |transport| transport == Transport::Mmio;
+    Virtio, |transport| Some(transport);
     /// virtio-mmio transports. A marker: it stands in types only, so it has no example.
-    VirtioMmio, |_transport| true;
+    VirtioMmio, |_transport| Some(Transport::Mmio);
     /// PCI or PCI Express. A marker: it stands in types only, so it has no example.
-    Pci;
+    Pci, |_transport| Some(Transport::Pci);
     /// ISA. A marker: it stands in types only, so it has no example.
     Isa;
     /// A bus that another device of the VM provides; the handle in the device proves that it is there. A marker: it

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use memchr::memchr_iter;
 
-use crate::opts::{Claim, Context, Id, Noted, OptError, OptWriter, Part, QemuOpts, Role, Unique};
+use crate::opts::{Claim, Context, Id, Noted, OptError, OptWriter, QemuOpts, Role, Unique};
 
 /// What adding an argument gives: boxed, for an error is rare and large.
 pub(crate) type Pushed = Result<(), Box<CommandError>>;
@@ -41,8 +41,6 @@ pub struct QemuCommand {
 /// What a builder keeps beside the command; empty when nothing is being built.
 #[derive(Clone, Default)]
 pub(crate) struct Scratch {
-    /// The parts so far, that others refer to.
-    pub(crate) parts: Vec<Part>,
     /// The kernel command line.
     pub(crate) cmdline: Vec<u8>,
     /// What is used, and what must differ.
@@ -77,9 +75,8 @@ impl QemuCommand {
     /// An empty command with room for a usual VM.
     pub(crate) fn with_room() -> Self {
         Self::beside(Scratch {
-            parts: Vec::with_capacity(16),
             cmdline: Vec::with_capacity(512),
-            noted: Noted { claims: Vec::with_capacity(16), uses: Vec::with_capacity(16), argument: 0 },
+            noted: Noted { claims: Vec::with_capacity(16), parts: Vec::with_capacity(16), argument: 0 },
             template: None,
         })
     }
@@ -102,7 +99,6 @@ impl QemuCommand {
     pub(crate) fn clear(&mut self) {
         self.arena.clear();
         self.ends.clear();
-        self.scratch.parts.clear();
         self.scratch.cmdline.clear();
         self.scratch.noted.clear();
         self.scratch.template = None;
@@ -212,10 +208,7 @@ impl QemuCommand {
     ) -> Pushed {
         self.push(flag.as_bytes())?;
         let start = self.arena.len();
-        #[allow(clippy::cast_possible_truncation)] // `end_arg` refuses more
-        {
-            self.scratch.noted.argument = self.ends.len() as u32;
-        }
+        self.scratch.noted.argument = self.ends.len();
         let mut writer = OptWriter::new(&mut self.arena, context, id).noting(&mut self.scratch.noted);
         write(&mut writer);
         let ended = match writer.finish() {
@@ -287,16 +280,15 @@ impl QemuCommand {
         }
         let noted = &mut self.scratch.noted;
         noted.claims.retain_mut(|claim| {
-            let is_later = claim.text.start >= end && !claim.text.is_empty();
-            if is_later {
-                claim.text = claim.text.start - (end - start)..claim.text.end - (end - start);
+            let is_use = matches!(claim.kind, Unique::Use { .. });
+            // The one is counted in arguments, the other in bytes.
+            let (from, to) = if is_use { (first, first + count) } else { (start, end) };
+            let (is_placed, is_later) = (is_use || !claim.text.is_empty(), claim.text.start >= to);
+            if is_placed && is_later {
+                claim.text = claim.text.start - (to - from)..claim.text.end - (to - from);
             }
-            is_later || claim.text.is_empty() || claim.text.start < start
+            !is_placed || is_later || claim.text.start < from
         });
-        #[allow(clippy::cast_possible_truncation)] // `end_arg` refuses more
-        for later in noted.uses.iter_mut().filter(|used| used.argument as usize >= first) {
-            later.argument -= count as u32;
-        }
     }
 
     /// Removes the last argument.

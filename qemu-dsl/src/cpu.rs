@@ -1,8 +1,8 @@
 //! CPU models, `-cpu`, and the accelerators that each works with.
 
-use crate::accel::{Aarch64, Accelerator, AnyAccel, Arch, Architecture, Hvf, Kvm, Tcg, X86_64};
+use crate::accel::{Aarch64, Accelerator, AnyAccel, Arch, Architecture, Hvf, Kvm, Riscv64, Tcg, X86_64};
 use crate::machine::{MachineType, OfArch};
-use crate::opts::{Extra, Head, OptWriter, QemuOpts, Schema};
+use crate::opts::{Extra, Head, Key, OptWriter, QemuOpts, Schema};
 
 /// A CPU model that can be used on machine type `M` under accelerator `A`.
 ///
@@ -20,17 +20,18 @@ use crate::opts::{Extra, Head, OptWriter, QemuOpts, Schema};
 ///
 /// impl<M: OfArch<qemu_dsl::accel::Aarch64>> CpuFor<M, Tcg> for NeoverseN1 {}
 ///
-/// let vm = Vm::new(VirtPcie::new(), Tcg::new(), NeoverseN1 { pauth: None }, mib!(128));
+/// let mut vm = Vm::new(VirtPcie::new(), Tcg::new(), NeoverseN1 { pauth: None }, mib!(128));
+/// vm.kernel(Kernel::new("Image"));
 /// # vm.build().unwrap();
 /// ```
 #[diagnostic::on_unimplemented(
     message = "the CPU model `{Self}` cannot be used on `{M}` under the accelerator `{A}`",
     label = "not a CPU model for `{A}` on this machine type",
-    note = "`Host` is for `Kvm` and `Hvf`; under `Tcg` use a named model: `Haswell` (x86_64), `CortexA57` (aarch64), `Max`",
+    note = "`Host` is for `Kvm` and `Hvf`; under `Tcg` use a named model: `Haswell` (x86_64), `CortexA57` (aarch64), `Rv64` (riscv64), `Max`",
     note = "`BestCpu` is the right one of them on every machine type and accelerator"
 )]
 pub trait CpuFor<M, A>: QemuOpts {
-    /// Writes the model for a machine of this architecture, with hardware acceleration or without.
+    /// Writes the model for a machine of this architecture, under hardware acceleration or not.
     #[doc(hidden)]
     fn write_for(&self, _architecture: Architecture, _hardware: bool, writer: &mut OptWriter<'_>) {
         self.write_opts(writer);
@@ -93,7 +94,17 @@ pub struct Haswell {}
 #[qemu(implied = "cortex-a57")]
 pub struct CortexA57 {}
 
-/// Everything that the accelerator can do. Under TCG on Arm this costs seconds of boot time.
+/// The plain 64-bit RISC-V model. Emulated.
+///
+/// ```
+/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::Rv64::new()).unwrap(), b"rv64");
+/// ```
+#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[qemu(implied = "rv64")]
+pub struct Rv64 {}
+
+/// Everything that the accelerator can do. Under TCG on Arm this costs seconds of boot time; on RISC-V older versions of QEMU do not have
+/// it, and below 10.0 it is an error where the version is known.
 ///
 /// ```
 /// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::cpu::Max::new()).unwrap(), b"max");
@@ -112,7 +123,7 @@ macro_rules! new {
         }
     )*};
 }
-new!(Host Haswell CortexA57 Max);
+new!(Host Haswell CortexA57 Rv64 Max);
 
 #[diagnostic::do_not_recommend]
 impl<M: MachineType, A: Arch> CpuFor<M, Kvm<A>> for Host {}
@@ -123,17 +134,39 @@ impl<M: OfArch<X86_64>> CpuFor<M, Tcg> for Haswell {}
 #[diagnostic::do_not_recommend]
 impl<M: OfArch<Aarch64>> CpuFor<M, Tcg> for CortexA57 {}
 #[diagnostic::do_not_recommend]
-impl<M: MachineType> CpuFor<M, Tcg> for Max {}
+impl<M: OfArch<Riscv64>> CpuFor<M, Tcg> for Rv64 {}
 #[diagnostic::do_not_recommend]
-impl<M: MachineType> CpuFor<M, AnyAccel> for Max {}
+impl<M: MachineType> CpuFor<M, Tcg> for Max {
+    fn write_for(&self, architecture: Architecture, _hardware: bool, writer: &mut OptWriter<'_>) {
+        self.write_if_there(architecture, writer);
+    }
+}
+#[diagnostic::do_not_recommend]
+impl<M: MachineType> CpuFor<M, AnyAccel> for Max {
+    fn write_for(&self, architecture: Architecture, _hardware: bool, writer: &mut OptWriter<'_>) {
+        self.write_if_there(architecture, writer);
+    }
+}
 
-/// [`Host`] under hardware acceleration, else [`Haswell`] or [`CortexA57`], by the VM that it is given to: for machine types and
-/// accelerators chosen at run time.
+impl Max {
+    /// 10.0 has it on RISC-V, 7.2 has not; of the versions between them nothing is known.
+    fn write_if_there(self, architecture: Architecture, writer: &mut OptWriter<'_>) {
+        const ON_RISCV: Key = Key::new("max").since((10, 0), "10.0");
+        if architecture == Architecture::Riscv64 {
+            writer.require(&ON_RISCV);
+        }
+        self.write_opts(writer);
+    }
+}
+
+/// [`Host`] under hardware acceleration, else [`Haswell`], [`CortexA57`] or [`Rv64`], and [`Max`] on other architectures: for
+/// machine types and accelerators chosen at run time. Which one, the VM's own machine and accelerator decide.
 ///
 /// ```
 /// use qemu_dsl::cpu::BestCpu;
 /// use qemu_dsl::prelude::*;
-/// let vm = Vm::new(Virt::new(), Tcg::new(), BestCpu::new(), mib!(64));
+/// let mut vm = Vm::new(Virt::new(), Tcg::new(), BestCpu::new(), mib!(64));
+/// vm.kernel(Kernel::new("Image"));
 /// assert!(vm.build()?.to_string().contains("-cpu cortex-a57"));
 /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
 /// ```
@@ -141,18 +174,18 @@ impl<M: MachineType> CpuFor<M, AnyAccel> for Max {}
 pub struct BestCpu(());
 
 impl BestCpu {
-    /// The best model, whatever the VM.
+    /// The best model for the VM that it is given to.
     pub const fn new() -> Self {
         Self(())
     }
 }
 
-/// Without a VM there is one model that every machine type and accelerator has.
 impl QemuOpts for BestCpu {
-    const SCHEMA: &'static Schema = Max::SCHEMA;
+    // The head depends on the VM.
+    const SCHEMA: &'static Schema = &Schema::new(Head::None, &[]);
 
     fn write_opts(&self, writer: &mut OptWriter<'_>) {
-        Max::new().write_opts(writer);
+        writer.implied("max");
     }
 }
 
@@ -163,6 +196,8 @@ impl<M: MachineType, A: Accelerator> CpuFor<M, A> for BestCpu {
             (true, _) => "host",
             (false, Architecture::X86_64) => "Haswell",
             (false, Architecture::Aarch64) => "cortex-a57",
+            (false, Architecture::Riscv64) => "rv64",
+            (false, Architecture::Other(_)) => "max",
         });
     }
 }

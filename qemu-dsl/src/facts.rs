@@ -2,7 +2,7 @@
 
 use crate::QemuVersion;
 use crate::accel::{
-    Aarch64, AnyAccel, Arch, Architecture, Hvf, IoUring, Kvm, LinuxHost, Proof as _, Tcg, TscDeadline, X86_64,
+    Aarch64, AnyAccel, Arch, Architecture, Hvf, IoUring, Kvm, LinuxHost, Proof as _, Riscv64, Tcg, TscDeadline, X86_64,
 };
 
 /// What a host can do. `host::probe` finds it out; facts can also come from elsewhere, to plan for another host.
@@ -139,9 +139,8 @@ pub enum FactsError {
 /// use qemu_dsl::prelude::*;
 ///
 /// let vm = match HostFacts::example().platform() {
-///     Platform::X86_64(HostAccel::Kvm(kvm)) => Vm::new(Microvm::new(), kvm, Host::new(), mib!(128)).build(),
-///     Platform::X86_64(_) => Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(128)).build(),
-///     Platform::Aarch64(_) => Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(128)).build(),
+///     Platform::X86_64(HostAccel::Kvm(kvm)) => Vm::new(Q35::new(), kvm, Host::new(), mib!(128)).build(),
+///     _ => Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(128)).build(),
 /// };
 /// assert!(vm.unwrap().to_string().contains("-accel kvm"));
 /// ```
@@ -157,11 +156,16 @@ pub enum HostAccel<A: Arch> {
 
 /// The host's architecture and accelerator, for a `match` that gives their types. [`HostAccel`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Platform {
     /// An x86-64 host.
     X86_64(HostAccel<X86_64>),
     /// A 64-bit Arm host.
     Aarch64(HostAccel<Aarch64>),
+    /// A 64-bit RISC-V host.
+    Riscv64(HostAccel<Riscv64>),
+    /// A host of an architecture that this library does not know: its type gives the proof, as in `facts.kvm::<S390x>()`.
+    Other(Architecture),
 }
 
 /// A method that says what a host has.
@@ -291,6 +295,8 @@ impl HostFacts {
         match self.platform() {
             Platform::X86_64(accel) => erased(accel),
             Platform::Aarch64(accel) => erased(accel),
+            Platform::Riscv64(accel) => erased(accel),
+            Platform::Other(architecture) => AnyAccel::of_host(architecture, self.accel),
         }
     }
 
@@ -299,6 +305,8 @@ impl HostFacts {
         match self.arch {
             Architecture::X86_64 => Platform::X86_64(self.host_accel()),
             Architecture::Aarch64 => Platform::Aarch64(self.host_accel()),
+            Architecture::Riscv64 => Platform::Riscv64(self.host_accel()),
+            Architecture::Other(_) => Platform::Other(self.arch),
         }
     }
 

@@ -27,7 +27,7 @@
 //! |---|---|
 //! | [`opts`] | QEMU's option syntax: the derive, writing, reading back, the schema |
 //! | [`QemuCommand`] | the finished command line |
-//! | [`accel`], [`bus`], [`machine`], [`cpu`] | accelerators, buses, machine types, CPU models, and which go together |
+//! | [`accel`], [`bus`], [`machine`](mod@machine), [`cpu`] | accelerators, buses, machine types, CPU models, and which go together |
 //! | [`backend`], [`device`], [`kernel`] | what a VM is made of |
 //! | [`vm`] | [`Vm`], the builder |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |

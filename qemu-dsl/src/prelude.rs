@@ -5,13 +5,13 @@ pub use crate::backend::{
     Aio, Cache, DirectCache, Discard, Drive, Format, LogFile, Netdev, NullChardev, ReadOnlyImage, Reconnect, RngRandom,
     Socket, SocketPath, Stdio, StreamNetdev, UserNetdev,
 };
-pub use crate::cpu::{CortexA57, Haswell, Host, Max};
+pub use crate::cpu::{CortexA57, Haswell, Host, Max, Rv64};
 pub use crate::device::{
     DiskSerial, MacAddress, Nvme, OnMmio, OnPci, PcieRootPort, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet,
     VirtioRng,
 };
 pub use crate::kernel::Kernel;
-pub use crate::machine::{Microvm, Pc, Q35, Virt, VirtPcie};
+pub use crate::machine::{Microvm, Pc, Q35, RiscvVirt, RiscvVirtPcie, Virt, VirtPcie};
 pub use crate::opts::{Id, QemuOpts, Size, WithExtra};
 pub use crate::seccomp::Seccomp;
 pub use crate::vm::{AnyVm, BuildChain, Reason, Smp, Vm};

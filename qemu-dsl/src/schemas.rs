@@ -12,11 +12,11 @@ use crate::accel::{Hvf, Kvm, Tcg, X86_64};
 use crate::backend::{
     Blockdev, Drive, IoThreadObject, LogFile, MemoryFile, Netdev, NullChardev, PassedSocket, RngRandom, Socket, Stdio,
 };
-use crate::cpu::{CortexA57, Haswell, Host, Max};
+use crate::cpu::{CortexA57, Haswell, Host, Max, Rv64};
 use crate::device::{
     Nvme, PcieRootPort, VirtConsole, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet, VirtioRng, VirtioSerial,
 };
-use crate::machine::{Microvm, Pc, Q35, Virt, VirtPcie};
+use crate::machine::{Microvm, Pc, Q35, RiscvVirt, RiscvVirtPcie, Virt, VirtPcie};
 use crate::opts::{QemuOpts, Schema};
 use crate::seccomp::Seccomp;
 use crate::vm::globals::{MachineMemory, Monitor, Mux, Name, SMP};
@@ -42,8 +42,8 @@ macro_rules! schemas {
 /// The options of all of the library's types, by flag. [The module](self) has an example.
 pub const SCHEMAS: &[Described] = schemas! {
     "-accel": Kvm<X86_64>, Hvf<X86_64>, Tcg;
-    "-machine": Microvm, Pc, Q35, Virt, VirtPcie, MachineMemory;
-    "-cpu": Host, Max, Haswell, CortexA57;
+    "-machine": Microvm, Pc, Q35, Virt, VirtPcie, RiscvVirt, RiscvVirtPcie, MachineMemory;
+    "-cpu": Host, Max, Haswell, CortexA57, Rv64;
     "-name": Name;
     "-sandbox": Seccomp;
     "-drive": Drive;
@@ -82,6 +82,10 @@ mod tests {
         let listed = format!("{SCHEMAS:?}");
         for head in heads {
             assert!(listed.contains(&format!("(\"{head}\")")), "`{head}` is not in SCHEMAS");
+        }
+        for row in crate::machine::ALL.iter().copied().flatten() {
+            let of = row.of.split("::").next();
+            assert!(SCHEMAS.iter().any(|described| Some(described.of) == of), "`{}` is not in SCHEMAS", row.of);
         }
     }
 }

@@ -1,6 +1,7 @@
 {
     use qemu_dsl::prelude::*;
-    let vm = Vm::new(Virt::new().highmem(false), Tcg::new(), CortexA57::new(), mib!(4096));
+    let mut vm = Vm::new(Virt::new().highmem(false), Tcg::new(), CortexA57::new(), mib!(4096));
+    vm.kernel(Kernel::new("Image"));
     vm.build()?;
     Ok(())
 }

@@ -18,7 +18,7 @@ where
     let binary = qemu.binary(machine.architecture());
     let target = Target::default().binary(&binary).version(qemu.version);
     let mut vm = Vm::for_target(&target, machine, Tcg::new(), cpu, mib!(64));
-    vm.qmp(SocketPath::new(&socket).unwrap());
+    vm.without_kernel().qmp(SocketPath::new(&socket).unwrap());
     let add = |vm: &mut Vm<M, Tcg>, id, port| {
         let null = vm.chardev(NullChardev {});
         vm.add_as(id, VirtSerialPort::new(port, null));

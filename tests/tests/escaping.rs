@@ -37,12 +37,12 @@ fn short_dir() -> tempfile::TempDir {
 fn ask(qemu: &Qemu, arch: Architecture, dir: &Path, define: impl FnOnce(&mut AnyVmOf), ask: impl FnOnce(&mut Qmp)) {
     let machine: AnyMachine = match arch {
         Architecture::X86_64 => Pc::new().into(),
-        Architecture::Aarch64 => VirtPcie::new().into(),
+        _ => VirtPcie::new().into(),
     };
     let binary = qemu.binary(arch);
     let target = Target::default().binary(&binary).version(qemu.version);
-    let cpu = BestCpu::new();
-    let mut vm = Vm::for_target(&target, machine, Tcg::new(), cpu, mib!(64));
+    let mut vm = Vm::for_target(&target, machine, Tcg::new(), BestCpu::new(), mib!(64));
+    vm.without_kernel();
     let qmp = dir.join("q");
     let _ = std::fs::remove_file(&qmp);
     vm.qmp(SocketPath::new(&qmp).unwrap());

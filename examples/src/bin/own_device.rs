@@ -1,12 +1,10 @@
 //! For authors of QEMU wrappers: a device, a character device and a machine type that the library does not know, in the same
 //! checks as its own.
 
-use qemu_dsl::accel::{Aarch64, Architecture};
+use qemu_dsl::accel::Aarch64;
 use qemu_dsl::backend::{Chardev, ChardevBackend};
-use qemu_dsl::bus::{HasBus, Pci, Virtio};
+use qemu_dsl::bus::{Pci, Virtio};
 use qemu_dsl::cpu::Max;
-use qemu_dsl::machine::{HasPl011, MachineType, RunsUnder};
-use qemu_dsl::opts::Transport;
 use qemu_dsl::prelude::*;
 
 /// A UART on a PCI card.
@@ -23,33 +21,21 @@ struct PciSerial {
 struct Pty {}
 impl ChardevBackend for Pty {}
 
-/// QEMU's Arm server reference board.
-#[derive(QemuOpts)]
-#[qemu(implied = "sbsa-ref")]
-struct SbsaRef {}
-
-impl MachineType for SbsaRef {
-    type Arch = Aarch64;
-
-    fn architecture(&self) -> Architecture {
-        Architecture::Aarch64
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Pci
-    }
-
-    fn uart(&self) -> Option<&'static str> {
-        Some("ttyAMA0")
+qemu_dsl::machine! {
+    /// QEMU's Arm server reference board.
+    struct SbsaRef = "sbsa-ref" {
+        arch: Aarch64,
+        transport: Pci,
+        buses: [Virtio, Pci],
+        uart: Pl011,
+        accelerators: [Tcg],
+        ioeventfd: [any],
+        facts: [cpus(&[((5, 2), 512)]), boots_disks()],
     }
 }
-impl RunsUnder<Tcg> for SbsaRef {}
-impl HasBus<Virtio> for SbsaRef {}
-impl HasBus<Pci> for SbsaRef {}
-impl HasPl011 for SbsaRef {}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut vm = Vm::new(SbsaRef {}, Tcg::new(), Max::new(), mib!(1024));
+    let mut vm = Vm::new(SbsaRef::new(), Tcg::new(), Max::new(), mib!(1024));
     let pty = vm.chardev(Pty {});
     vm.add(PciSerial { chardev: pty });
     vm.add(VirtioBalloon::new());

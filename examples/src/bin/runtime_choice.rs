@@ -18,8 +18,8 @@ fn any(machine: &str, facts: &HostFacts) -> Result<QemuCommand, Box<dyn std::err
         other => return Err(format!("no machine type `{other}`").into()),
     };
     let accelerator = facts.accelerator();
-    let cpu = BestCpu::new();
-    let mut vm = Vm::new(machine, accelerator, cpu, mib!(128));
+    let mut vm = Vm::new(machine, accelerator, BestCpu::new(), mib!(128));
+    vm.kernel(Kernel::new("vmlinuz"));
     add_disk(&mut vm, "root.qcow2");
     let stdio = vm.chardev(Stdio::new());
     Ok(vm.uart_console(stdio).build()?)
@@ -30,11 +30,17 @@ fn best(facts: &HostFacts) -> Result<QemuCommand, BuildErrors> {
     match (facts.platform(), facts.tsc_deadline()) {
         (Platform::X86_64(HostAccel::Kvm(kvm)), Some(proof)) => {
             let mut vm = Vm::new(Microvm::new().without_timers(proof), kvm, Host::new(), mib!(128));
+            vm.kernel(Kernel::new("vmlinuz"));
             add_disk(&mut vm, "root.qcow2");
             vm.build()
         }
-        (Platform::X86_64(_), _) => Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(128)).build(),
-        (Platform::Aarch64(_), _) => Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(128)).build(),
+        // The machine type is known, the accelerator is a value.
+        (Platform::X86_64(_), _) => Vm::new(Pc::new(), facts.accelerator(), BestCpu::new(), mib!(128)).build(),
+        (_, _) => {
+            let mut vm = Vm::new(VirtPcie::new(), Tcg::new(), CortexA57::new(), mib!(128));
+            vm.kernel(Kernel::new("Image"));
+            vm.build()
+        }
     }
 }
 

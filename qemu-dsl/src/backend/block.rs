@@ -7,8 +7,8 @@ use std::path::Path;
 use super::backing::Backing;
 use super::io::{Aio, Burst, Cache, CacheOfAio, Discard, ErrorPolicy, Limit, WriteErrorPolicy, ZeroWrites};
 use crate::opts::{
-    Handle as _, Id, OptField, OptType, OptValue, OptWriter, PartKind, QemuOpts, Role, Token, Unique, ValueWriter,
-    handle, into_handle,
+    Handle as _, Id, OptField, OptType, OptValue, OptWriter, PartKind, QemuOpts, Role, Sort, Token, Unique,
+    ValueWriter, handle, into_handle,
 };
 use crate::setters::setters;
 
@@ -20,7 +20,7 @@ handle! {
         prefix: "drive",
         what: "the drive",
         user: "one block device, such as `VirtioBlk::new(drive)`",
-        is_shared: false,
+        is_shared: false, sort: Sort::Counted,
     }
 }
 
@@ -236,7 +236,7 @@ handle! {
         prefix: "drive",
         what: "the shared image",
         user: "a block device, such as `VirtioBlk::new(image.node())`",
-        is_shared: true,
+        is_shared: true, sort: Sort::SharedImage,
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::opts::{OptType, OptValue, PartKind, QemuOpts, Role, Unique, ValueWriter, handle, into_handle};
+use crate::opts::{OptType, OptValue, PartKind, QemuOpts, Role, Sort, Unique, ValueWriter, handle, into_handle};
 use crate::setters::setters;
 
 handle! {
@@ -16,7 +16,7 @@ handle! {
         prefix: "chardev",
         what: "the character device",
         user: "one console, port or monitor",
-        is_shared: false,
+        is_shared: false, sort: Sort::Counted,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Network back ends: `-netdev`.
 
 use super::{IntoSocketPath, SocketPath};
-use crate::opts::{PartKind, QemuOpts, handle, into_handle};
+use crate::opts::{PartKind, QemuOpts, Sort, handle, into_handle};
 use crate::setters::setters;
 use crate::{Between, Since};
 
@@ -13,7 +13,7 @@ handle! {
         prefix: "netdev",
         what: "the network back end",
         user: "one network device, such as `VirtioNet::new(net)`",
-        is_shared: false,
+        is_shared: false, sort: Sort::Counted,
     }
 }
 

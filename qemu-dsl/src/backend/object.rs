@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::opts::{OptType, OptValue, PartKind, QemuOpts, ValueWriter, handle, into_handle};
+use crate::opts::{OptType, OptValue, PartKind, QemuOpts, Sort, ValueWriter, handle, into_handle};
 
 handle! {
     /// An I/O thread of a VM, for any number of block devices. [`Vm::iothread`](crate::Vm::iothread) returns it.
@@ -12,7 +12,7 @@ handle! {
         prefix: "iothread",
         what: "the I/O thread",
         user: "a block device: `VirtioBlk::new(drive).iothread(iothread)`",
-        is_shared: true,
+        is_shared: true, sort: Sort::Thread,
     }
 }
 
@@ -24,7 +24,7 @@ handle! {
         prefix: "rng",
         what: "the source of random numbers",
         user: "one random number device, such as `VirtioRng::new(rng)`",
-        is_shared: false,
+        is_shared: false, sort: Sort::Counted,
     }
 }
 

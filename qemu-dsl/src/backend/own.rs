@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::{BlockNode, Chardev, ChardevBackend, Drive, NetBackend, Netdev, RngBackend, RngRandom};
-use crate::opts::{Extra, Handle, Id, Issued, OptType, OptValue, PartKind, QemuOpts, Token, ValueWriter};
+use crate::opts::{Extra, Handle, Id, Issued, OptType, OptValue, PartKind, QemuOpts, Sort, Token, ValueWriter};
 
 /// Something that a VM's devices use, and that becomes a handle when it is added with [`Vm::backend`](crate::Vm::backend): another
 /// way to make one of the library's handles, or a kind of its own.
@@ -108,6 +108,7 @@ impl<K: BackendKind> Handle for Part<K> {
         what: K::WHAT,
         user: K::USER,
         is_shared: K::IS_SHARED,
+        sort: Sort::Counted,
     };
 
     fn from_issued(issued: Issued, _: Token) -> Self {
@@ -123,7 +124,7 @@ impl<K: BackendKind> OptValue for Part<K> {
     const TYPE: OptType = OptType::Reference("id");
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.handle(&self.0);
+        value.handle(&self.0.id, self.0.place);
     }
 }
 

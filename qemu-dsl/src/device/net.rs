@@ -8,6 +8,7 @@ use crate::setters::setters;
 /// ```
 /// use qemu_dsl::prelude::*;
 /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+/// vm.kernel(Kernel::new("Image"));
 /// let net = vm.netdev(UserNetdev::new());
 /// vm.add(VirtioNet::new(net).mq(false));
 /// assert!(vm.build().unwrap().to_string().contains("virtio-net-device,netdev=netdev0,mq=off"));

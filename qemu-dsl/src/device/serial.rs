@@ -3,7 +3,7 @@
 use crate::backend::{Chardev, IntoChardev};
 use crate::bus::OfHandle;
 use crate::opts::{
-    Id, Issued, OptError, OptType, OptValue, OptWriter, PartKind, QemuOpts, Schema, Unique, ValueWriter,
+    Id, OptError, OptType, OptValue, OptWriter, PartKind, PartRef, QemuOpts, Schema, Sort, Unique, ValueWriter,
 };
 
 /// A virtio-serial controller: `virtio-serial`. [`Vm::virtio_serial`](crate::Vm::virtio_serial) adds it and returns its
@@ -36,6 +36,7 @@ pub(crate) const CONTROLLER: &PartKind = &PartKind {
     what: "the virtio-serial controller",
     user: "a console or a `VirtSerialPort`: one of its ports",
     is_shared: true,
+    sort: Sort::Counted,
 };
 
 /// The same without an id: the first one needs none.
@@ -48,6 +49,7 @@ pub(crate) const PORT: &PartKind = &PartKind {
     what: "the virtio-serial port",
     user: "one `VirtSerialPort`",
     is_shared: false,
+    sort: Sort::Port,
 };
 
 /// A virtio-serial controller of a VM.
@@ -57,7 +59,7 @@ pub(crate) struct Controller {
     pub(crate) number: u32,
     /// Its id. The first one has none of itself.
     pub(crate) id: Option<Id>,
-    pub(crate) part: Issued,
+    pub(crate) part: PartRef,
 }
 
 /// Where a port is: its number, and its controller where there is more than one.
@@ -65,7 +67,7 @@ pub(crate) struct Controller {
 struct Place {
     nr: u32,
     controller: Controller,
-    part: Issued,
+    part: PartRef,
 }
 
 /// The port of a virtio-serial controller that is for a console: port 0. A VM whose console is elsewhere leaves it.
@@ -80,18 +82,18 @@ pub struct ConsolePort(Place);
 pub struct SerialPort(Place);
 
 impl ConsolePort {
-    pub(crate) const fn new(controller: Controller, part: Issued) -> Self {
+    pub(crate) const fn new(controller: Controller, part: PartRef) -> Self {
         Self(Place { nr: 0, controller, part })
     }
 }
 
 impl SerialPort {
-    pub(crate) const fn new(nr: u32, controller: Controller, part: Issued) -> Self {
+    pub(crate) const fn new(nr: u32, controller: Controller, part: PartRef) -> Self {
         Self(Place { nr, controller, part })
     }
 
     /// The port, and its controller: for what is kept for later.
-    pub(crate) const fn parts(&self) -> [Issued; 2] {
+    pub(crate) const fn parts(&self) -> [PartRef; 2] {
         [self.0.part, self.0.controller.part]
     }
 
@@ -126,7 +128,7 @@ impl QemuOpts for Place {
     const SCHEMA: &'static Schema = PlaceOptions::SCHEMA;
 
     fn write_opts(&self, writer: &mut OptWriter<'_>) {
-        if !writer.uses(&self.part) || !writer.uses(&self.controller.part) {
+        if !writer.uses(self.part) || !writer.uses(self.controller.part) {
             let id = format!("port {}", self.nr);
             return writer.fail(OptError::ForeignHandle { option: "nr".to_owned(), id });
         }

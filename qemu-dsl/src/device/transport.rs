@@ -36,6 +36,7 @@ transports! {
     /// ```
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(VirtPcie::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.kernel(Kernel::new("Image"));
     /// vm.add(OnPci(VirtioBalloon::new()));
     /// assert!(vm.build().unwrap().to_string().contains("-device virtio-balloon-pci"));
     /// ```
@@ -45,6 +46,7 @@ transports! {
     /// ```
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(VirtPcie::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.kernel(Kernel::new("Image"));
     /// vm.add(OnMmio(VirtioBalloon::new()));
     /// assert!(vm.build().unwrap().to_string().contains("-device virtio-balloon-device"));
     /// ```

@@ -61,7 +61,8 @@ pub(super) struct Payload {
 impl Payload {
     pub(super) fn write(arch: Architecture) -> io::Result<Self> {
         let mut image = File::from(memfd_create(c"qemu-dsl-test-guest", MFdFlags::MFD_CLOEXEC)?);
-        image.write_all(&firmware(arch))?;
+        let no_guest = || io::Error::new(io::ErrorKind::Unsupported, format!("there is no test guest for {arch}"));
+        image.write_all(&firmware(arch).ok_or_else(no_guest)?)?;
         Ok(Self { arch, image })
     }
 
@@ -83,7 +84,8 @@ impl Payload {
                 "none",
                 "-bios",
             ],
-            Architecture::Aarch64 => &["-M", "virt", "-serial", "none", "-bios"],
+            // The only other one that there is a guest for.
+            _ => &["-M", "virt", "-serial", "none", "-bios"],
         };
         machine.iter().map(ToString::to_string).chain([firmware]).collect()
     }
@@ -94,15 +96,16 @@ impl Payload {
     }
 }
 
-fn firmware(arch: Architecture) -> Vec<u8> {
+fn firmware(arch: Architecture) -> Option<Vec<u8>> {
     match arch {
         Architecture::X86_64 => {
             let mut image = vec![0xf4; X86_64_FIRMWARE];
             image[..X86_64.len()].copy_from_slice(&X86_64);
             image[X86_64_FIRMWARE - 16..][..X86_64_RESET.len()].copy_from_slice(&X86_64_RESET);
-            image
+            Some(image)
         }
-        Architecture::Aarch64 => AARCH64.iter().flat_map(|instruction| instruction.to_le_bytes()).collect(),
+        Architecture::Aarch64 => Some(AARCH64.iter().flat_map(|instruction| instruction.to_le_bytes()).collect()),
+        _ => None,
     }
 }
 

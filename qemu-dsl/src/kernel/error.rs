@@ -96,5 +96,6 @@ fn wanted(arch: Architecture) -> &'static str {
     match arch {
         Architecture::X86_64 => "a bzImage, or a vmlinux with a PVH entry point",
         Architecture::Aarch64 => "an Image (arch/arm64/boot/Image), or that compressed with gzip",
+        _ => "a kernel of that architecture",
     }
 }

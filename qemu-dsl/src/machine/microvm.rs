@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 
-use super::{HasIsaSerial, HasUart, IoEventFd, MachineType, RunsUnder, common_options};
-use crate::accel::{Architecture, Hvf, Kvm, Tcg, TscDeadline, X86_64};
+use super::{HasIsaSerial, HasUart, IoEventFd, MachineFacts, MachineType, RunsUnder, Uart};
+use crate::accel::{AnyAccel, Architecture, Hvf, Kvm, Tcg, TscDeadline, X86_64};
 use crate::bus::{HasBus, Isa, Pci, Virtio, VirtioMmio};
 use crate::opts::{QemuOpts, Transport};
 
@@ -52,58 +52,76 @@ pub struct Microvm<S = IsaSerialOn, T = TimersOn, F = NoAcpi> {
 }
 
 macro_rules! settings {
-    ($($(#[$meta:meta])* $name:ident: $($of:ident)?;)*) => {$(
+    ($($(#[$meta:meta])* $name:ident: $of:ident, $what:ident: $ty:ty = $value:expr;)*) => {$(
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub struct $name;
-        $(impl $of for $name {})?
+        impl sealed::Sealed for $name {}
+        impl $of for $name {
+            const $what: $ty = $value;
+        }
     )*};
 }
 settings! {
     /// The ISA serial port is there. A marker in [`Microvm`], so it has no example.
-    IsaSerialOn: IsaSerialSetting;
+    IsaSerialOn: IsaSerialSetting, ON: bool = true;
     /// The ISA serial port is switched off. A marker in [`Microvm`], so it has no example.
-    IsaSerialOff: IsaSerialSetting;
+    IsaSerialOff: IsaSerialSetting, ON: bool = false;
     /// PIT, PIC and RTC are there. A marker in [`Microvm`], so it has no example.
-    TimersOn: TimersSetting;
+    TimersOn: TimersSetting, ON: bool = true;
     /// PIT, PIC and RTC are switched off. A marker in [`Microvm`], so it has no example.
-    TimersOff: TimersSetting;
+    TimersOff: TimersSetting, ON: bool = false;
     /// No ACPI: devices on the kernel command line. A marker in [`Microvm`], so it has no example.
-    NoAcpi:;
+    NoAcpi: FirmwareTables, FACTS: MachineFacts = facts(Transport::Mmio)
+        .of("Microvm::new()")
+        .text("microvm,acpi=off")
+        .mmio_slots(&[((5, 2), 8)])
+        .announces_mmio();
     /// ACPI, virtio-mmio. A marker in [`Microvm`], so it has no example.
-    Acpi:;
+    Acpi: FirmwareTables, FACTS: MachineFacts = facts(Transport::Mmio)
+        .of("Microvm::with_acpi()")
+        .text("microvm,acpi=on")
+        .mmio_slots(SLOTS_WITH_ACPI);
     /// ACPI, PCI Express. A marker in [`Microvm`], so it has no example.
-    Pcie:;
+    Pcie: FirmwareTables, FACTS: MachineFacts = facts(Transport::Pci)
+        .of("Microvm::with_pcie()")
+        .text("microvm,acpi=on,pcie=on")
+        .mmio_slots(SLOTS_WITH_ACPI)
+        .pci_slots(&[((5, 2), 31)]);
 }
 
-/// Whether the ISA serial port is on: a setting of [`Microvm`], so it has no example.
-pub trait IsaSerialSetting {}
+/// ACPI describes a second I/O APIC, with lines for 16 more; 5.2 has none.
+const SLOTS_WITH_ACPI: &[((u16, u16), u32)] = &[((5, 2), 8), ((7, 2), 24)];
 
-/// Whether PIT, PIC and RTC are on: a setting of [`Microvm`], so it has no example.
-pub trait TimersSetting {}
-
-/// How the guest finds its devices: a setting of [`Microvm`], so it has no example.
-pub trait FirmwareTables {
-    /// How virtio devices are attached.
-    const TRANSPORT: Transport;
-    /// How many virtio-mmio devices fit.
-    const MMIO_SLOTS: Option<u32>;
+/// What all microvms have in common.
+const fn facts(transport: Transport) -> MachineFacts {
+    // 10.0 has no limit of its own under TCG; which version between it and 7.2 was the first is not known.
+    MachineFacts::new("microvm", Architecture::X86_64, transport)
+        .uart(Uart::ISA_SERIAL)
+        .cpus(&[((5, 2), 288)])
+        .tcg_cpus(&[((5, 2), 255), ((10, 0), 288)])
 }
 
-// hw/i386/microvm.c: 8 transports on the PIC's or first I/O APIC's lines, 24 with the second I/O APIC that ACPI describes.
-impl FirmwareTables for NoAcpi {
-    const TRANSPORT: Transport = Transport::Mmio;
-    const MMIO_SLOTS: Option<u32> = Some(8);
+/// Whether the ISA serial port is on: a setting of [`Microvm`], so it has no example. Sealed.
+pub trait IsaSerialSetting: sealed::Sealed {
+    /// Whether it is.
+    const ON: bool;
 }
 
-impl FirmwareTables for Acpi {
-    const TRANSPORT: Transport = Transport::Mmio;
-    const MMIO_SLOTS: Option<u32> = Some(24);
+/// Whether PIT, PIC and RTC are on: a setting of [`Microvm`], so it has no example. Sealed.
+pub trait TimersSetting: sealed::Sealed {
+    /// Whether they are.
+    const ON: bool;
 }
 
-impl FirmwareTables for Pcie {
-    const TRANSPORT: Transport = Transport::Pci;
-    const MMIO_SLOTS: Option<u32> = Some(8);
+/// How the guest finds its devices: a setting of [`Microvm`], so it has no example. Sealed.
+pub trait FirmwareTables: sealed::Sealed {
+    /// What such a microvm provides, with ISA serial port and timers.
+    const FACTS: MachineFacts;
+}
+
+mod sealed {
+    pub trait Sealed {}
 }
 
 /// A microvm whose kernel is loaded without an option ROM: one without ACPI. With ACPI the firmware is `SeaBIOS`, which
@@ -127,7 +145,8 @@ impl Microvm {
     ///
     /// ```
     /// use qemu_dsl::machine::{MachineType, Microvm};
-    /// assert_eq!(Microvm::with_acpi().mmio_slots(), Some(24));
+    /// let qemu = qemu_dsl::QemuVersion::new(7, 2, 0);
+    /// assert_eq!(Microvm::with_acpi().facts().mmio_slots.at(Some(qemu)), Some(24));
     /// ```
     pub const fn with_acpi() -> Microvm<IsaSerialOn, TimersOn, Acpi> {
         Microvm::of(true, None)
@@ -167,12 +186,8 @@ impl<S, T, F> Microvm<S, T, F> {
         }
     }
 
-    /// The same options with the settings forgotten, for [`AnyMachine`](super::AnyMachine), which keeps them as values.
-    pub(super) const fn erased(self) -> Microvm {
-        self.with()
-    }
-
-    const fn with<S2, T2, F2>(self) -> Microvm<S2, T2, F2> {
+    /// The same options under other settings.
+    pub(super) const fn with<S2, T2, F2>(self) -> Microvm<S2, T2, F2> {
         Microvm {
             acpi: self.acpi,
             x_option_roms: self.x_option_roms,
@@ -233,30 +248,22 @@ impl<S, T, F> Microvm<S, T, F> {
     }
 }
 
-common_options!(@[S, T, F] Microvm<S, T, F>);
+crate::machine_common_options!(@[S, T, F] Microvm<S, T, F>);
+
+impl Microvm {
+    /// What the three kinds of microvm provide.
+    pub const FACTS: &'static [MachineFacts] = &[NoAcpi::FACTS, Acpi::FACTS, Pcie::FACTS];
+}
 
 #[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> MachineType for Microvm<S, T, F> {
     type Arch = X86_64;
 
-    fn architecture(&self) -> Architecture {
-        Architecture::X86_64
-    }
-
-    fn transport(&self) -> Transport {
-        F::TRANSPORT
-    }
-
-    fn mmio_slots(&self) -> Option<u32> {
-        F::MMIO_SLOTS
-    }
-
-    fn max_cpus(&self) -> Option<u32> {
-        Some(288) // microvm_class_init, hw/i386/microvm.c
-    }
-
-    fn uart(&self) -> Option<&'static str> {
-        (self.isa_serial != Some(false)).then_some("ttyS0")
+    fn facts(&self) -> &'static MachineFacts {
+        const {
+            let facts = if S::ON { F::FACTS } else { F::FACTS.without_uart() };
+            &if T::ON { facts } else { facts.needs_hardware() }
+        }
     }
 }
 
@@ -266,6 +273,8 @@ impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> RunsUnder<Kvm<X86
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> RunsUnder<Hvf<X86_64>> for Microvm<S, T, F> {}
 #[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, F: FirmwareTables> RunsUnder<Tcg> for Microvm<S, TimersOn, F> {}
+#[diagnostic::do_not_recommend]
+impl<S: IsaSerialSetting, F: FirmwareTables> RunsUnder<AnyAccel> for Microvm<S, TimersOn, F> {}
 
 #[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> HasBus<Virtio> for Microvm<S, T, F> {}
@@ -279,7 +288,9 @@ impl<S: IsaSerialSetting, T: TimersSetting> HasBus<Pci> for Microvm<S, T, Pcie> 
 #[diagnostic::do_not_recommend]
 impl<T: TimersSetting, F: FirmwareTables> HasIsaSerial for Microvm<IsaSerialOn, T, F> {}
 #[diagnostic::do_not_recommend]
-impl<T: TimersSetting, F: FirmwareTables> HasUart for Microvm<IsaSerialOn, T, F> {}
+impl<T: TimersSetting, F: FirmwareTables> HasUart for Microvm<IsaSerialOn, T, F> {
+    const UART: Uart = Uart::ISA_SERIAL;
+}
 
 #[diagnostic::do_not_recommend]
 impl<S: IsaSerialSetting, T: TimersSetting, F: FirmwareTables> IoEventFd<Kvm<X86_64>> for Microvm<S, T, F> {}

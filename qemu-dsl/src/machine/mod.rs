@@ -8,15 +8,20 @@
 //! | [`Pc`], [`Q35`] | `x86_64` | virtio-pci | virtconsole, ISA serial | |
 //! | [`Virt`] | aarch64 | virtio-mmio, 32 | virtconsole, PL011 | QEMU's board has `PCIe`; this type does not let you use it |
 //! | [`VirtPcie`] | aarch64 | virtio-pci | virtconsole, PL011 | the same board |
-//! | [`AnyMachine`] | either | the machine's own | virtconsole, its UART | chosen at run time |
+//! | [`RiscvVirt`] | riscv64 | virtio-mmio, 8 | virtconsole, 16550A | QEMU's board has `PCIe`; this type does not let you use it |
+//! | [`RiscvVirtPcie`] | riscv64 | virtio-pci | virtconsole, 16550A | the same board |
+//! | [`AnyMachine`] | any | the machine's own | virtconsole, its UART | chosen at run time |
+//! | [`AnyPciMachine`] | any | virtio-pci | virtconsole, its UART | chosen at run time, PCI devices too |
+//! | [`AnyVirtioMachine`] | any | the machine's own | virtconsole | chosen at run time, with UART and timers or without |
 //!
-//! A machine type of your own:
+//! [`ALL`] has what they provide, and how much of it, as data; [`machine!`](crate::machine!) is how each is defined, and how
+//! you define one of your own, in a few lines. By hand it is:
 //!
 //! ```
 //! use qemu_dsl::accel::{Aarch64, Architecture};
 //! use qemu_dsl::bus::{HasBus, Pci, Virtio};
 //! use qemu_dsl::cpu::Max;
-//! use qemu_dsl::machine::{MachineType, RunsUnder};
+//! use qemu_dsl::machine::{MachineFacts, MachineType, RunsUnder};
 //! use qemu_dsl::opts::Transport;
 //! use qemu_dsl::prelude::*;
 //!
@@ -27,8 +32,9 @@
 //!
 //! impl MachineType for SbsaRef {
 //!     type Arch = Aarch64;
-//!     fn architecture(&self) -> Architecture { Architecture::Aarch64 }
-//!     fn transport(&self) -> Transport { Transport::Pci }
+//!     fn facts(&self) -> &'static MachineFacts {
+//!         const { &MachineFacts::new("sbsa-ref", Architecture::Aarch64, Transport::Pci).boots_disks() }
+//!     }
 //! }
 //! impl RunsUnder<Tcg> for SbsaRef {}
 //! impl HasBus<Virtio> for SbsaRef {}
@@ -40,19 +46,27 @@
 //! ```
 
 mod any;
+mod define;
+mod facts;
 mod microvm;
 mod pc;
+mod uart;
+mod versions;
 mod virt;
 
-pub use any::AnyMachine;
+pub use any::{ALL, AnyMachine, AnyPciMachine, AnyVirtioMachine, Choosable};
+pub use facts::{Limit, MachineFacts};
 pub use microvm::{
     Acpi, FirmwareTables, IsaSerialOff, IsaSerialOn, IsaSerialSetting, LoadsKernelWithoutRoms, Microvm, NoAcpi, Pcie,
     TimersOff, TimersOn, TimersSetting,
 };
 pub use pc::{Pc, Q35};
-pub use virt::{GicVersion, Virt, VirtPcie};
+pub use uart::Uart;
+pub use versions::Versions;
+#[doc(hidden)]
+pub use versions::{MachineName, Named};
+pub use virt::{GicVersion, RiscvVirt, RiscvVirtPcie, Virt, VirtPcie};
 
-use crate::Memory;
 use crate::accel::{Arch, Architecture};
 use crate::opts::{QemuOpts, Transport};
 
@@ -66,30 +80,27 @@ pub trait MachineType: QemuOpts {
     /// The guest's instruction set.
     type Arch: Arch;
 
+    /// What it provides, with the options that it has.
+    fn facts(&self) -> &'static MachineFacts;
+
+    /// The version in its name, where it has one: 8.2 of `pc-q35-8.2`.
+    fn version(&self) -> Option<(u16, u16)> {
+        None
+    }
+
     /// The guest's instruction set, as a value.
-    fn architecture(&self) -> Architecture;
+    fn architecture(&self) -> Architecture {
+        self.facts().architecture
+    }
 
     /// How virtio devices are attached.
-    fn transport(&self) -> Transport;
-
-    /// How many virtio-mmio devices fit, where there is a limit.
-    fn mmio_slots(&self) -> Option<u32> {
-        None
-    }
-
-    /// How many CPUs there can be, where there is a limit.
-    fn max_cpus(&self) -> Option<u32> {
-        None
-    }
-
-    /// How much memory there can be, where there is a limit.
-    fn max_memory(&self) -> Option<Memory> {
-        None
+    fn transport(&self) -> Transport {
+        self.facts().transport
     }
 
     /// The name of the UART that Linux gives a console on: `ttyS0`, `ttyAMA0`. [`None`] without one.
     fn uart(&self) -> Option<&'static str> {
-        None
+        self.facts().uart.map(Uart::linux_name)
     }
 }
 
@@ -124,7 +135,7 @@ pub trait RunsUnder<A>: MachineType {}
     message = "the machine type `{Self}` has no ISA serial port, or it is switched off",
     label = "needs a machine type with an ISA serial port that is on",
     note = "`Pc`, `Q35` and `Microvm` have one; `Microvm::without_isa_serial()` switches it off: QEMU would accept it and show nothing",
-    note = "`Virt` and `VirtPcie` have a PL011 instead: use `pl011_console`"
+    note = "`Virt` and `VirtPcie` have a PL011 instead: use `pl011_console`; `RiscvVirt` and `RiscvVirtPcie` a 16550A: use `uart_console`"
 )]
 pub trait HasIsaSerial: MachineType {}
 
@@ -155,7 +166,10 @@ pub trait HasPl011: MachineType {}
     label = "needs a machine type with a UART",
     note = "`Microvm::without_isa_serial()` switches its only one off: use `virtconsole`"
 )]
-pub trait HasUart: MachineType {}
+pub trait HasUart: MachineType {
+    /// The UART: who promises one says what Linux calls it, or there would be a console that shows nothing.
+    const UART: Uart;
+}
 
 /// A machine type whose disks can be served by an I/O thread under accelerator `A`, with every version of QEMU.
 ///
@@ -169,33 +183,9 @@ pub trait HasUart: MachineType {}
     message = "the machine type `{Self}` has no ioeventfd under the accelerator `{A}`, and an I/O thread needs it",
     label = "no ioeventfd with `{Self}` under `{A}`",
     note = "virtio-mmio has it under `Kvm`, and under `Tcg` from QEMU 10.0 on: `iothread_since(proof)` takes the proof of the version",
-    note = "`Pc`, `Q35` and `VirtPcie` have it under every accelerator"
+    note = "`Pc`, `Q35`, `VirtPcie` and `RiscvVirtPcie` have it under every accelerator"
 )]
 pub trait IoEventFd<A>: MachineType {}
-
-/// Options that every machine type of QEMU has.
-macro_rules! common_options {
-    ($(@[$($generics:tt)*])? $ty:ty) => {
-        impl$(<$($generics)*>)? $ty {
-            /// Whether the host may merge equal pages of guest memory (KSM). Off saves the host work, and keeps guests
-            /// from finding out about each other's pages. (`mem-merge=`)
-            #[must_use]
-            pub const fn mem_merge(mut self, on: bool) -> Self {
-                self.mem_merge = Some(on);
-                self
-            }
-
-            /// Leaves guest memory out of the host's core dumps. QEMU has the option on Linux only, hence the proof.
-            /// (`dump-guest-core=off`)
-            #[must_use]
-            pub const fn without_core_dump(mut self, _linux: $crate::accel::LinuxHost) -> Self {
-                self.dump_guest_core = Some(false);
-                self
-            }
-        }
-    };
-}
-use common_options;
 
 #[cfg(test)]
 mod tests {
@@ -231,12 +221,43 @@ mod tests {
     }
 
     #[test]
-    fn slots() {
-        assert_eq!(Microvm::new().mmio_slots(), Some(8));
-        assert_eq!(Microvm::with_acpi().mmio_slots(), Some(24));
-        assert_eq!(Microvm::with_pcie().transport(), Transport::Pci);
-        assert_eq!(Virt::new().mmio_slots(), Some(32));
-        assert_eq!(AnyMachine::from(Virt::new()).mmio_slots(), Some(32));
-        assert_eq!(AnyMachine::from(Pc::new()).transport(), Transport::Pci);
+    fn the_first_case_that_fits_counts() {
+        let gic = |version, highmem| Virt::new().gic_version(version).highmem(highmem).facts().text;
+        assert_eq!(Virt::new().facts().text, "virt");
+        assert_eq!(gic(GicVersion::V2, false), "virt,gic-version=2,highmem=off");
+        assert_eq!(gic(GicVersion::V3, true), "virt,gic-version=3");
+        assert_eq!(Virt::new().highmem(false).facts().max_memory, Some(crate::mib!(3072)));
+        let off = Microvm::with_pcie().without_isa_serial().without_timers(TscDeadline::PROVEN);
+        assert!(off.facts().needs_hardware && off.facts().uart.is_none());
+        assert_eq!(AnyVirtioMachine::from(off).facts(), off.facts());
+        assert_eq!(AnyMachine::from(VirtPcie::new().versioned(9, 0)).version(), Some((9, 0)));
+    }
+
+    /// Attributes take no text that is made, so what they say is compared with the table.
+    #[test]
+    fn messages_name_the_machine_types_that_the_table_has() {
+        let source = |text: &str, start: &str| {
+            let note = text.lines().find(|line| line.contains(start)).unwrap_or_else(|| panic!("no note `{start}`"));
+            note.to_owned()
+        };
+        let own = include_str!("mod.rs");
+        let check = |note: String, fits: &dyn Fn(&MachineFacts) -> bool| {
+            for row in ALL.iter().copied().flatten() {
+                let named = note.contains(&format!("`{}`", row.of.trim_end_matches("::new()")));
+                assert_eq!(named, fits(row), "{}: {note}", row.of);
+            }
+        };
+        let bus = include_str!("../bus.rs");
+        let pci = |row: &MachineFacts| row.transport == Transport::Pci;
+        check(source(bus, "have PCI;").split(" have PCI;").next().unwrap().to_owned(), &pci);
+        check(source(bus, "have virtio-mmio\"").split("have PCI;").nth(1).unwrap_or_default().to_owned(), &|row| {
+            !pci(row) && row.of != "Microvm::with_acpi()"
+        });
+        let uart = |uart: Uart, arch: Architecture| {
+            move |row: &MachineFacts| row.uart == Some(uart) && row.architecture == arch && !row.of.contains("with_")
+        };
+        check(source(own, "have one; `Microvm::without_isa_serial()`"), &uart(Uart::ISA_SERIAL, Architecture::X86_64));
+        let pl011 = source(own, "have one; `Pc`, `Q35` and `Microvm` have an ISA");
+        check(pl011.split(';').next().unwrap().to_owned(), &uart(Uart::PL011, Architecture::Aarch64));
     }
 }

@@ -1,87 +1,52 @@
-use super::{HasIsaSerial, HasUart, IoEventFd, MachineType, RunsUnder, common_options};
-use crate::accel::{Accelerator, Architecture, Hvf, Kvm, Tcg, X86_64};
-use crate::bus::{HasBus, Isa, Pci, Virtio};
-use crate::opts::{QemuOpts, Transport};
+use super::Versions;
+use crate::accel::{AnyAccel, Hvf, Kvm, Tcg, X86_64};
+use crate::bus::{Isa, Pci, Virtio};
 
-/// The machine type `pc`: the i440FX PC of 1996 with PCI. Every x86 kernel boots on it.
-///
-/// ```
-/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::machine::Pc::new()).unwrap(), b"pc");
-/// ```
-#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(implied = "pc")]
-pub struct Pc {
-    /// Merging of equal memory pages (KSM).
-    mem_merge: Option<bool>,
-    /// Guest memory in core dumps of QEMU.
-    dump_guest_core: Option<bool>,
+crate::machine! {
+    /// The machine type `pc`: the i440FX PC of 1996 with PCI. Every x86 kernel boots on it.
+    ///
+    /// ```
+    /// use qemu_dsl::machine::Pc;
+    /// use qemu_dsl::opts::to_text;
+    /// assert_eq!(to_text(&Pc::new()).unwrap(), b"pc");
+    /// assert_eq!(to_text(&Pc::new().versioned(7, 2)).unwrap(), b"pc-i440fx-7.2");
+    /// ```
+    pub struct Pc = "pc" {
+        arch: X86_64,
+        transport: Pci,
+        buses: [Virtio, Pci, Isa],
+        uart: IsaSerial,
+        accelerators: [Kvm<X86_64>, Hvf<X86_64>, Tcg, AnyAccel],
+        ioeventfd: [any],
+        facts: [cpus(&[((1, 4), 255)]), pci_slots(&[((5, 2), 30)]), boots_disks(), hotplugs_cpus()],
+    }
+    versions Versions::new("pc-i440fx-", &[((5, 2), (1, 4)), ((10, 0), (2, 4)), ((11, 1), (5, 2))]);
 }
 
-/// The machine type `q35`: the PC of 2009 with PCI Express.
-///
-/// ```
-/// assert_eq!(qemu_dsl::opts::to_text(&qemu_dsl::machine::Q35::new()).unwrap(), b"q35");
-/// ```
-#[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(implied = "q35")]
-pub struct Q35 {
-    /// Merging of equal memory pages (KSM).
-    mem_merge: Option<bool>,
-    /// Guest memory in core dumps of QEMU.
-    dump_guest_core: Option<bool>,
+crate::machine! {
+    /// The machine type `q35`: the PC of 2009 with PCI Express.
+    ///
+    /// ```
+    /// use qemu_dsl::machine::Q35;
+    /// use qemu_dsl::opts::to_text;
+    /// assert_eq!(to_text(&Q35::new()).unwrap(), b"q35");
+    /// assert_eq!(to_text(&Q35::new().versioned(8, 2)).unwrap(), b"pc-q35-8.2");
+    /// ```
+    pub struct Q35 = "q35" {
+        arch: X86_64,
+        transport: Pci,
+        buses: [Virtio, Pci, Isa],
+        uart: IsaSerial,
+        accelerators: [Kvm<X86_64>, Hvf<X86_64>, Tcg, AnyAccel],
+        ioeventfd: [any],
+        facts: [
+            cpus(&[((2, 4), 255), ((2, 8), 288), ((8, 1), 1024), ((9, 0), 4096)]),
+            // 10.0 has no limit of its own under TCG; which version between it and 7.2 was the first is not known.
+            tcg_cpus(&[((5, 2), 255), ((10, 0), 4096)]),
+            pci_slots(&[((5, 2), 30)]),
+            boots_disks(),
+            hotplugs_cpus(),
+        ],
+    }
+    versions Versions::new("pc-q35-", &[((5, 2), (2, 4)), ((11, 1), (5, 2))]);
 }
-
-macro_rules! pc {
-    ($($name:ident $max_cpus:literal)*) => {$(
-        impl $name {
-            /// The machine with QEMU's defaults.
-            pub const fn new() -> Self {
-                Self { mem_merge: None, dump_guest_core: None }
-            }
-        }
-
-        common_options!($name);
-
-        #[diagnostic::do_not_recommend]
-        impl MachineType for $name {
-            type Arch = X86_64;
-
-            fn architecture(&self) -> Architecture {
-                Architecture::X86_64
-            }
-
-            fn transport(&self) -> Transport {
-                Transport::Pci
-            }
-
-            fn max_cpus(&self) -> Option<u32> {
-                Some($max_cpus)
-            }
-
-            fn uart(&self) -> Option<&'static str> {
-                Some("ttyS0")
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl RunsUnder<Kvm<X86_64>> for $name {}
-        #[diagnostic::do_not_recommend]
-        impl RunsUnder<Hvf<X86_64>> for $name {}
-        #[diagnostic::do_not_recommend]
-        impl RunsUnder<Tcg> for $name {}
-        #[diagnostic::do_not_recommend]
-        impl HasBus<Virtio> for $name {}
-        #[diagnostic::do_not_recommend]
-        impl HasBus<Pci> for $name {}
-        #[diagnostic::do_not_recommend]
-        impl HasBus<Isa> for $name {}
-        #[diagnostic::do_not_recommend]
-        impl HasIsaSerial for $name {}
-        #[diagnostic::do_not_recommend]
-        impl HasUart for $name {}
-        #[diagnostic::do_not_recommend]
-        impl<A: Accelerator> IoEventFd<A> for $name {}
-    )*};
-}
-// pc_i440fx_machine_options and pc_q35_machine_options, hw/i386/. Newer versions allow more on q35.
-pc!(Pc 255 Q35 288);

@@ -20,15 +20,20 @@ impl VmTag {
 #[derive(Debug, Clone, Copy)]
 pub struct Issued {
     pub(crate) id: Id,
+    pub(crate) place: PartRef,
+}
+
+/// Where a part is: in which VM, and its number among the parts there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PartRef {
     pub(crate) vm: VmTag,
-    /// Its number among the VM's parts.
     pub(crate) part: u32,
 }
 
 impl Issued {
     #[cfg(test)]
     pub(crate) fn for_test(id: Id) -> Self {
-        Self { id, vm: VmTag::next(), part: 0 }
+        Self { id, place: PartRef { vm: VmTag::next(), part: 0 } }
     }
 }
 
@@ -45,6 +50,23 @@ pub struct PartKind {
     pub(crate) user: &'static str,
     /// Whether several can use it.
     pub(crate) is_shared: bool,
+    /// What is special about it.
+    pub(crate) sort: Sort,
+}
+
+/// What is special about a kind of parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Its uses are counted, and that is all.
+    Counted,
+    /// Nobody counts its uses.
+    Free,
+    /// A port of the controller before it.
+    Port,
+    /// An I/O thread.
+    Thread,
+    /// A disk image that several devices can have.
+    SharedImage,
 }
 
 impl PartKind {
@@ -62,6 +84,10 @@ pub(crate) struct Part {
     pub(crate) id: Id,
     /// How many can use it.
     pub(crate) most: u32,
+    /// How many do; counted when the VM is complete.
+    pub(crate) uses: u32,
+    /// The next number for an id, where this one's was made of one.
+    pub(crate) next: u32,
     /// Whether it is there for later.
     pub(crate) is_spare: bool,
     /// What else is known of it.
@@ -112,19 +138,18 @@ macro_rules! handle {
         pub struct $name {
             // Not one `Issued`: whoever forges a handle is told that its fields are private.
             id: $crate::opts::Id,
-            vm: $crate::opts::VmTag,
-            part: u32,
+            vm: $crate::opts::PartRef,
         }
 
         impl $crate::opts::Handle for $name {
             const KIND: &'static $crate::opts::PartKind = &$kind;
 
             fn from_issued(issued: $crate::opts::Issued, _: $crate::opts::Token) -> Self {
-                Self { id: issued.id, vm: issued.vm, part: issued.part }
+                Self { id: issued.id, vm: issued.place }
             }
 
             fn part(&self, _: $crate::opts::Token) -> $crate::opts::Issued {
-                $crate::opts::Issued { id: self.id, vm: self.vm, part: self.part }
+                $crate::opts::Issued { id: self.id, place: self.vm }
             }
         }
 
@@ -146,7 +171,7 @@ macro_rules! handle {
             const TYPE: $crate::opts::OptType = $crate::opts::OptType::Reference($what);
 
             fn write_value(&self, value: &mut $crate::opts::ValueWriter<'_, '_>) {
-                value.handle(&$crate::opts::Handle::part(self, $crate::opts::Token::OWN));
+                value.handle(&self.id, self.vm);
             }
         }
     };

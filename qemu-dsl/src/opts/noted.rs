@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::{Part, Sort};
+
 /// A kind of values that must differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unique {
@@ -25,6 +27,9 @@ pub(crate) enum Unique {
     Path(Role),
     /// Anything else, by a name of its own.
     Named(&'static str),
+    /// None at all: the use of an I/O thread or a shared image, whether by a virtio-mmio device, in the argument that the text's place
+    /// tells.
+    Use { part: u32, mmio: bool },
 }
 
 impl Unique {
@@ -67,17 +72,6 @@ impl Role {
     }
 }
 
-/// One use of a part.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Use {
-    /// Which part.
-    pub(crate) part: u32,
-    /// In which argument of the command.
-    pub(crate) argument: u32,
-    /// Whether it is in a virtio-mmio device.
-    pub(crate) mmio: bool,
-}
-
 /// A value that must differ from others of its kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
@@ -92,14 +86,25 @@ pub(crate) struct Claim {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Noted {
     pub(crate) claims: Vec<Claim>,
-    pub(crate) uses: Vec<Use>,
+    /// The parts so far, that others refer to.
+    pub(crate) parts: Vec<Part>,
     /// The argument that is being written.
-    pub(crate) argument: u32,
+    pub(crate) argument: usize,
 }
 
 impl Noted {
     pub(crate) fn clear(&mut self) {
         self.claims.clear();
-        self.uses.clear();
+        self.parts.clear();
+    }
+
+    /// Counts the use of a part, in the argument that is being written.
+    pub(crate) fn uses(&mut self, number: u32, mmio: bool) {
+        let Some(part) = self.parts.get_mut(number as usize) else { return };
+        part.uses += 1;
+        if matches!(part.kind.sort, Sort::Thread | Sort::SharedImage) {
+            let kind = Unique::Use { part: number, mmio };
+            self.claims.push(Claim { kind, text: self.argument..self.argument, escaped: true });
+        }
     }
 }

@@ -1,7 +1,7 @@
 use memchr::memchr2_iter;
 
 use super::fields::name;
-use super::{Claim, Id, Issued, Noted, OptError, OptField, QemuOpts, Unique, Use, VmTag};
+use super::{Claim, Id, Noted, OptError, OptField, PartRef, QemuOpts, Unique, VmTag};
 use crate::QemuVersion;
 
 /// How virtio devices are attached to a machine.
@@ -168,13 +168,13 @@ impl<'a> OptWriter<'a> {
     }
 
     /// Notes the use of a part, if it is of this VM.
-    pub(crate) fn uses(&mut self, part: &Issued) -> bool {
+    pub(crate) fn uses(&mut self, part: PartRef) -> bool {
         if self.context.vm.is_some_and(|own| own != part.vm) {
             return false;
         }
         let mmio = self.context.transport == Transport::Mmio;
         if let Some(noted) = &mut self.noted {
-            noted.uses.push(Use { part: part.part, argument: noted.argument, mmio });
+            noted.uses(part.part, mmio);
         }
         true
     }
@@ -201,6 +201,18 @@ impl<'a> OptWriter<'a> {
         self.out.extend_from_slice(base.as_bytes());
         self.out.push(b'-');
         self.out.extend_from_slice(self.context.transport.suffix().as_bytes());
+        self.id();
+    }
+
+    /// Writes the head of a machine type that has a version in its name.
+    pub(crate) fn versioned(&mut self, prefix: &'static str, (major, minor): (u16, u16)) {
+        if self.out.len() != self.start {
+            return self.fail(OptError::HeadNotFirst { head: prefix });
+        }
+        self.out.extend_from_slice(prefix.as_bytes());
+        self.out.extend_from_slice(super::Decimal::new(major).as_bytes());
+        self.out.push(b'.');
+        self.out.extend_from_slice(super::Decimal::new(minor).as_bytes());
         self.id();
     }
 
@@ -443,12 +455,12 @@ impl ValueWriter<'_, '_> {
     }
 
     /// Writes the id of a handle, if the handle is of this VM.
-    pub(crate) fn handle(&mut self, part: &Issued) {
-        if !self.writer.uses(part) {
-            let id = part.id.to_string();
+    pub(crate) fn handle(&mut self, id: &Id, place: PartRef) {
+        if !self.writer.uses(place) {
+            let id = id.to_string();
             return self.writer.fail(OptError::ForeignHandle { option: name(self.key).to_owned(), id });
         }
-        self.writer.out.extend_from_slice(part.id.as_bytes());
+        self.writer.out.extend_from_slice(id.as_bytes());
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is chosen for a sandbox, and why nothing can be.
 
 use crate::QemuVersion;
+use crate::accel::Architecture;
 use crate::backend::SocketPathError;
 use crate::facts::{Acceleration, FactsError};
 use crate::isolation::Isolation;
@@ -81,6 +82,14 @@ pub enum PlanError {
     /// Facts that cannot all be true.
     #[error(transparent)]
     Facts(#[from] FactsError),
+    /// A host of an architecture that no sandbox has been tried on.
+    #[error(
+        "the facts say `arch` is `{arch}`, and there are plans for x86_64 and aarch64 hosts only: use `Vm` itself there"
+    )]
+    Architecture {
+        /// The host's architecture.
+        arch: Architecture,
+    },
     /// A network with a QEMU that has no `-netdev stream`.
     #[error(
         "a network needs QEMU 7.2 or later for `-netdev stream`, and the binary is {version}: use a newer QEMU, or no network and no exposed ports"

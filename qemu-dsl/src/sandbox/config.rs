@@ -158,13 +158,10 @@ pub struct SandboxConfig {
 }
 
 /// Architectures in the order of [`SandboxConfig`]'s arrays.
-const ARCHITECTURES: [Architecture; 2] = [Architecture::X86_64, Architecture::Aarch64];
+pub(super) const ARCHITECTURES: [Architecture; 2] = [Architecture::X86_64, Architecture::Aarch64];
 
 fn of_architecture(of: &[PathBuf; 2], arch: Architecture) -> &Path {
-    match arch {
-        Architecture::X86_64 => &of[0],
-        Architecture::Aarch64 => &of[1],
-    }
+    ARCHITECTURES.iter().zip(of).find(|(known, _)| **known == arch).map_or(Path::new(""), |(_, path)| path)
 }
 
 impl SandboxConfig {
@@ -375,7 +372,7 @@ impl SandboxConfig {
         &self.paths
     }
 
-    /// The guest kernel for an architecture: `vmlinuz-<arch>`.
+    /// The guest kernel for an architecture: `vmlinuz-<arch>`. Empty for one that no sandbox is planned for.
     pub fn kernel(&self, arch: Architecture) -> &Path {
         of_architecture(&self.kernel, arch)
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::choices::{Choices, ConsoleKind, MachineKind, PlanError};
-use super::config::{Profile, SandboxConfig};
+use super::config::{ARCHITECTURES, Profile, SandboxConfig};
 use super::confinement::{self, Wrappers};
 use super::reasons;
 use crate::QemuCommand;
@@ -92,6 +92,9 @@ macro_rules! x86_hardware {
 impl<'a> Planning<'a> {
     pub(super) fn new(config: &'a SandboxConfig, facts: &HostFacts) -> Result<Self, PlanError> {
         facts.check()?;
+        if !ARCHITECTURES.contains(&facts.arch) {
+            return Err(PlanError::Architecture { arch: facts.arch });
+        }
         let mut facts = facts.clone();
         if config.force_emulation {
             facts.accel = Acceleration::Tcg;
@@ -166,6 +169,7 @@ impl<'a> Planning<'a> {
                 let iothread = self.iothread_by_version(&mut vm);
                 self.on_pl011(vm, iothread)
             }
+            Platform::Riscv64(_) | Platform::Other(_) => Err(PlanError::Architecture { arch: self.facts.arch }),
         }
     }
 
@@ -305,15 +309,14 @@ impl<'a> Planning<'a> {
         let arch = self.facts.arch;
         // Under emulation on a busy host the kernel's check of the timer interrupt fails, and it panics.
         let tcg = self.facts.accel == Acceleration::Tcg;
-        let cmdline = match (self.config.network() != NetworkMode::None, arch, tcg) {
-            (false, Architecture::Aarch64, _) => cmdline!(" init.balloon=1"),
-            (false, Architecture::X86_64, false) => cmdline!(" init.balloon=1", " tsc=reliable"),
-            (false, Architecture::X86_64, true) => cmdline!(" init.balloon=1", " tsc=reliable", " no_timer_check"),
-            (true, Architecture::Aarch64, _) => cmdline!(" init.net=1", " init.balloon=1"),
-            (true, Architecture::X86_64, false) => cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable"),
-            (true, Architecture::X86_64, true) => {
-                cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable", " no_timer_check")
-            }
+        let x86 = arch == Architecture::X86_64;
+        let cmdline = match (self.config.network() != NetworkMode::None, x86, tcg) {
+            (false, false, _) => cmdline!(" init.balloon=1"),
+            (false, true, false) => cmdline!(" init.balloon=1", " tsc=reliable"),
+            (false, true, true) => cmdline!(" init.balloon=1", " tsc=reliable", " no_timer_check"),
+            (true, false, _) => cmdline!(" init.net=1", " init.balloon=1"),
+            (true, true, false) => cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable"),
+            (true, true, true) => cmdline!(" init.net=1", " init.balloon=1", " tsc=reliable", " no_timer_check"),
         };
         vm.kernel(Kernel::new(self.image()).initrd(self.config.initramfs(arch)).cmdline(cmdline));
         if self.uses_vmlinux() {

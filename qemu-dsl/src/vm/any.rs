@@ -31,6 +31,7 @@ use crate::opts::{Handle, Id, IntoId};
 ///
 /// let mut pc = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
 /// let mut virt = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+/// virt.kernel(Kernel::new("Image"));
 /// add_disks(&mut pc, &["a.qcow2"]);
 /// add_disks(&mut virt, &["a.qcow2", "b.qcow2"]);
 /// assert!(virt.build().unwrap().to_string().contains("virtio-blk-device,drive=drive1"));

@@ -22,10 +22,8 @@ use crate::backend::{
 };
 use crate::bus::{Bus, Device, HasBus, PlugsInto, ProvidedBus, ProvidesBus, Virtio};
 use crate::cpu::CpuFor;
-use crate::device::{
-    CONTROLLER, ConsolePort, Controller, FIRST_CONTROLLER, PORT, SerialPort, VirtConsole, VirtioSerial,
-};
-use crate::machine::{AnyMachine, HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder};
+use crate::device::{CONTROLLER, ConsolePort, Controller, FIRST_CONTROLLER, SerialPort, VirtConsole, VirtioSerial};
+use crate::machine::{AnyMachine, HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder, Uart};
 use crate::opts::{Decimal, Handle, Id, IntoId, Key, OptWriter, QemuOpts, Role, Token, Trait};
 use crate::{QemuCommand, Since};
 
@@ -106,18 +104,12 @@ where
         cpu: impl CpuFor<M, A>,
         memory: impl IntoMemory,
     ) -> Self {
-        let board = Board {
-            architecture: machine.architecture(),
-            transport: machine.transport(),
-            mmio_slots: machine.mmio_slots(),
-            max_cpus: machine.max_cpus(),
-            max_memory: machine.max_memory(),
-            uart: machine.uart(),
-            only_for: accelerator.only_for(),
-        };
+        let hardware = accelerator.is_hardware();
+        let facts = machine.facts();
+        let board = Board { facts, version: machine.version(), hardware, only_for: accelerator.only_for() };
         let inner = Inner::new(target, command, board).start(
             &|writer| accelerator.write_opts(writer),
-            &|writer| cpu.write_for(machine.architecture(), accelerator.is_hardware(), writer),
+            &|writer| cpu.write_for(facts.architecture, hardware, writer),
             &|writer| machine.write_opts(writer),
             memory.memory(),
             memory.template(),
@@ -136,6 +128,21 @@ impl<M, A, C> Vm<M, A, C> {
     /// [`Kernel`](crate::kernel::Kernel) has an example.
     pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
         self.inner.once(Once::Kernel, |inner| inner.kernel(&kernel));
+        self
+    }
+
+    /// Says that there is no kernel, and that this is meant: on machine types that start no disk by themselves, where it would be
+    /// an error. For firmware (`-bios`), and for machines that are only asked something.
+    ///
+    /// ```
+    /// use qemu_dsl::prelude::*;
+    /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.without_kernel().raw_arg("-bios").raw_arg("firmware.bin");
+    /// # vm.build()?;
+    /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
+    /// ```
+    pub fn without_kernel(&mut self) -> &mut Self {
+        self.inner.without_kernel();
         self
     }
 
@@ -159,7 +166,7 @@ impl<M, A, C: Console> Vm<M, A, C> {
     /// ```
     pub fn smp(&mut self, smp: impl IntoSmp) -> &mut Self {
         let (cpus, max) = smp.into_smp().numbers();
-        self.inner.cpus = max.unwrap_or(cpus);
+        self.inner.cpus = (cpus, max);
         self.inner.once(Once::Smp, |inner| match max {
             None => inner.raw("-smp", "the CPUs", &[Decimal::new(cpus).as_bytes()]),
             Some(max) => {
@@ -293,7 +300,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         }
         let part = self.inner.part(B::Handle::KIND, id, why, &mut |writer| backend.write_opts(writer));
         if !B::TALKS_BOTH_WAYS {
-            self.inner.mark(part, Trait::OneWay);
+            self.inner.mark(part.place, Trait::OneWay);
         }
         B::Handle::from_issued(part, Token::OWN)
     }
@@ -312,14 +319,14 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     pub fn spare(&mut self, part: impl Handle) -> Id {
         let part = part.part(Token::OWN);
-        self.inner.keep(part);
+        self.inner.keep(part.place, &part.id);
         part.id
     }
 
     /// Keeps a port of a virtio-serial controller that no device has yet, as [`spare`](Self::spare) does.
     pub fn spare_port(&mut self, port: SerialPort) -> &mut Self {
         for part in port.parts() {
-            self.inner.keep(part);
+            self.inner.keep(part, &format_args!("port {}", port.nr()));
         }
         self
     }
@@ -418,9 +425,9 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
             Mux { mux: true }.write_opts(writer);
         });
         if !<B as ChardevBackend>::TALKS_BOTH_WAYS {
-            self.inner.mark(part, Trait::OneWay);
+            self.inner.mark(part.place, Trait::OneWay);
         }
-        self.inner.share(part, 4);
+        self.inner.share(part.place, 4);
         std::array::from_fn(|_| Chardev::from_issued(part, Token::OWN))
     }
 
@@ -507,6 +514,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// use qemu_dsl::QemuVersion;
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.kernel(Kernel::new("Image"));
     /// if let Some(proof) = QemuVersion::new(10, 0, 0).since() {
     ///     let iothread = vm.iothread_since(id!("io"), proof);
     ///     let disk = vm.drive(Drive::new("disk.raw", Format::Raw));
@@ -516,7 +524,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     pub fn iothread_since(&mut self, id: impl IntoId, _proof: Since<10, 0>) -> IoThread {
         let iothread = self.part_iothread(Some(id.into_id()));
-        self.inner.mark(iothread.part(Token::OWN), Trait::Proven);
+        self.inner.mark(iothread.part(Token::OWN).place, Trait::Proven);
         iothread
     }
 
@@ -579,8 +587,8 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     }
 
     pub(super) fn add_device<D: Device>(&mut self, id: Option<Id>, device: &D) {
-        let mmio = D::Bus::takes_mmio_slot(self.inner.board().transport);
-        self.inner.device(id, D::NAME, D::SINGLE, mmio, &mut |writer| device.write_opts(writer));
+        let slot = D::Bus::slot(self.inner.board().facts.transport);
+        self.inner.device(id, D::NAME, D::SINGLE, slot, &mut |writer| device.write_opts(writer));
     }
 
     /// Adds a device that provides a bus, and returns the bus. [`ProvidesBus`] has an example.
@@ -600,9 +608,9 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     }
 
     fn part_bus<D: ProvidesBus>(&mut self, id: Option<Id>, device: &D) -> ProvidedBus<D::Provides> {
-        let mmio = D::Bus::takes_mmio_slot(self.inner.board().transport);
+        let slot = D::Bus::slot(self.inner.board().facts.transport);
         let part = self.inner.issue(ProvidedBus::<D::Provides>::KIND, id);
-        self.inner.named_device(&part.id, D::NAME, D::SINGLE, mmio, &mut |writer| device.write_opts(writer));
+        self.inner.named_device(&part.id, D::NAME, D::SINGLE, slot, &mut |writer| device.write_opts(writer));
         ProvidedBus::new(part, D::SUFFIX)
     }
 
@@ -620,7 +628,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
 
     fn add_device_to<D: Device>(&mut self, id: Option<Id>, bus: &ProvidedBus<D::Bus>, device: &D) {
         const BUS: Key = Key::new("bus");
-        self.inner.device(id, D::NAME, D::SINGLE, false, &mut |writer| {
+        self.inner.device(id, D::NAME, D::SINGLE, None, &mut |writer| {
             device.write_opts(writer);
             writer.option(&BUS, bus);
         });
@@ -632,6 +640,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Microvm::new(), Tcg::new(), Haswell::new(), mib!(64));
+    /// vm.kernel(Kernel::new("vmlinuz"));
     /// let (console, [commands, events]) = vm.virtio_serial();
     /// assert_eq!((commands.nr(), events.nr()), (1, 2));
     /// vm.spare_port(commands).spare_port(events);
@@ -676,7 +685,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
 
     fn port(&mut self, index: usize, controller: Controller) -> SerialPort {
         let nr = port_number(index);
-        SerialPort::new(nr, controller, self.inner.issue(PORT, Some(Id::numbered("port", nr))))
+        SerialPort::new(nr, controller, self.inner.issue_port(nr))
     }
 
     fn add_controller(&mut self, id: Option<Id>, ports: usize) -> (Controller, ConsolePort) {
@@ -687,17 +696,17 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         let number = self.inner.next_controller();
         let id = id.or_else(|| (number > 0).then(|| VirtioSerial::id(number)));
         let kind = if id.is_some() { CONTROLLER } else { FIRST_CONTROLLER };
-        let part = self.inner.issue(kind, Some(id.unwrap_or_else(|| VirtioSerial::id(0))));
+        let part = self.inner.issue(kind, Some(id.unwrap_or_else(|| VirtioSerial::id(0)))).place;
         let device = VirtioSerial::with_ports(max_ports);
-        let mmio = Virtio::takes_mmio_slot(self.inner.board().transport);
+        let slot = Virtio::slot(self.inner.board().facts.transport);
         let write = &mut |writer: &mut OptWriter<'_>| device.write_opts(writer);
         match &id {
-            Some(id) => self.inner.named_device(id, VirtioSerial::NAME, false, mmio, write),
-            None => self.inner.device(None, VirtioSerial::NAME, false, mmio, write),
+            Some(id) => self.inner.named_device(id, VirtioSerial::NAME, false, slot, write),
+            None => self.inner.device(None, VirtioSerial::NAME, false, slot, write),
         }
         let controller = Controller { number, id, part };
-        let console = self.inner.issue(PORT, Some(Id::numbered("port", 0)));
-        self.inner.keep(console);
+        // The one of a VM whose console is elsewhere stays free.
+        let console = self.inner.issue_port(0);
         (controller, ConsolePort::new(controller, console))
     }
 
@@ -730,7 +739,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     pub fn qmp_on(&mut self, chardev: impl IntoChardev) -> &mut Self {
         let chardev = chardev.into_chardev();
         let part = chardev.part(Token::OWN);
-        if self.inner.part_mut(part).is_some_and(|part| part.trait_of == Trait::OneWay) {
+        if self.inner.part_mut(part.place).is_some_and(|part| part.trait_of == Trait::OneWay) {
             self.inner.error(BuildError::OneWayMonitor { id: part.id.to_string() });
         }
         let monitor = Monitor { chardev: &chardev, mode: MonitorMode::Control };
@@ -765,7 +774,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasIsaSerial,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev.into_chardev())
+        self.on_uart(Uart::ISA_SERIAL, &chardev.into_chardev())
     }
 
     /// Makes the PL011 UART the VM's console, the guest's `ttyAMA0`.
@@ -773,6 +782,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// ```
     /// use qemu_dsl::prelude::*;
     /// let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
+    /// vm.kernel(Kernel::new("Image"));
     /// let stdio = vm.chardev(Stdio::new());
     /// let vm = vm.pl011_console(stdio);
     /// # vm.build().unwrap();
@@ -783,7 +793,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasPl011,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev.into_chardev())
+        self.on_uart(Uart::PL011, &chardev.into_chardev())
     }
 
     /// Makes the machine's own UART the VM's console, whichever it is: for machine types chosen at run time.
@@ -805,11 +815,11 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasUart,
         C: ConsoleVacant,
     {
-        self.on_uart(&chardev.into_chardev())
+        self.on_uart(M::UART, &chardev.into_chardev())
     }
 
-    fn on_uart<C2>(mut self, chardev: &Chardev) -> Vm<M, A, C2> {
-        self.inner.serial(chardev);
+    fn on_uart<C2>(mut self, uart: Uart, chardev: &Chardev) -> Vm<M, A, C2> {
+        self.inner.serial(uart, chardev);
         self.retyped()
     }
 }
@@ -847,6 +857,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// let pc = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
     /// let virt = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(64));
     /// for mut vm in [pc.into_any(), virt.into_any()] {
+    ///     vm.kernel(Kernel::new("vmlinuz"));
     ///     vm.add(VirtioBalloon::new());
     ///     let stdio = vm.chardev(Stdio::new());
     ///     vm.set_uart_console(stdio);
@@ -881,7 +892,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
         M: HasUart,
         C: MayHaveConsole,
     {
-        self.inner.log(&chardev.into_chardev());
+        self.inner.log(M::UART, &chardev.into_chardev());
         self
     }
 }
@@ -898,7 +909,7 @@ impl<M: MachineType, A: Accelerator> Vm<M, A, AnyConsole> {
     where
         M: HasIsaSerial,
     {
-        self.inner.serial(&chardev.into_chardev());
+        self.inner.serial(Uart::ISA_SERIAL, &chardev.into_chardev());
         self
     }
 
@@ -907,7 +918,7 @@ impl<M: MachineType, A: Accelerator> Vm<M, A, AnyConsole> {
     where
         M: HasPl011,
     {
-        self.inner.serial(&chardev.into_chardev());
+        self.inner.serial(Uart::PL011, &chardev.into_chardev());
         self
     }
 
@@ -917,7 +928,7 @@ impl<M: MachineType, A: Accelerator> Vm<M, A, AnyConsole> {
     where
         M: HasUart,
     {
-        self.inner.serial(&chardev.into_chardev());
+        self.inner.serial(M::UART, &chardev.into_chardev());
         self
     }
 }

@@ -1,11 +1,13 @@
 //! What can be judged only when a VM is complete: what is unused, what is used twice, what must differ, what does not fit.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use super::error::BuildError;
-use super::inner::{Inner, NO_ACPI_SLOTS};
+use super::inner::{Inner, KernelState};
 use crate::backend::ReadOnlyImage;
-use crate::opts::{Claim, Part, Trait, Transport, Unique};
+use crate::opts::{Claim, Sort, Trait, Transport, Unique};
 use crate::{QemuCommand, QemuVersion};
 
 /// The longest command line that x86 and arm64 kernels keep; what is behind it is lost, and nobody says so. (`COMMAND_LINE_SIZE`,
@@ -32,14 +34,12 @@ impl Inner {
 
     /// What nobody uses, and what too many do.
     fn check_parts(&self, errors: &mut Vec<BuildError>) {
-        let scratch = &self.command.scratch;
         let mut idle_controller = false;
-        for (number, part) in scratch.parts.iter().enumerate() {
-            if part.kind.user.is_empty() {
+        for part in &self.command.scratch.noted.parts {
+            if part.kind.sort == Sort::Free {
                 continue;
             }
-            let uses = scratch.noted.uses.iter().filter(|used| used.part as usize == number).count();
-            if uses > part.most as usize {
+            if part.uses > part.most {
                 errors.push(BuildError::UsedTwice {
                     what: part.kind.what,
                     id: part.id.to_string(),
@@ -47,18 +47,16 @@ impl Inner {
                 });
             }
             // Its ports are behind it, and one error is enough for all.
-            let is_port = part.kind.prefix == "port";
-            let is_unused = uses == 0 && !part.is_spare;
+            let is_port = part.kind.sort == Sort::Port;
+            let id = || if is_port { format!("port {}", part.next) } else { part.id.to_string() };
+            let is_unused = part.uses == 0 && !part.is_spare;
             if is_unused && !(is_port && idle_controller) {
-                errors.push(BuildError::Unused { what: part.kind.what, id: part.id.to_string(), user: part.kind.user });
+                errors.push(BuildError::Unused { what: part.kind.what, id: id(), user: part.kind.user });
             }
             if !is_port {
                 idle_controller = is_unused;
             }
-            if part.kind.space() == "-drive"
-                && part.id.as_str().len() > ReadOnlyImage::MAX_NODE_NAME
-                && part.kind.is_shared
-            {
+            if part.kind.sort == Sort::SharedImage && part.id.as_bytes().len() > ReadOnlyImage::MAX_NODE_NAME {
                 errors.push(BuildError::NodeName { id: part.id.to_string() });
             }
         }
@@ -66,29 +64,28 @@ impl Inner {
 
     /// I/O threads: where they do not work.
     fn check_threads(&self, errors: &mut Vec<BuildError>) {
-        let scratch = &self.command.scratch;
-        let is_thread = |part: &Part| part.kind.prefix == "iothread";
-        let uses = &scratch.noted.uses;
-        let part = |number: u32| scratch.parts.get(number as usize);
-        let threads = uses.iter().filter(|used| part(used.part).is_some_and(is_thread));
-        for thread in threads {
-            let is_proven = part(thread.part).is_some_and(|part| part.trait_of == Trait::Proven);
-            let id = || part(thread.part).map(|part| part.id.to_string()).unwrap_or_default();
-            if is_proven
-                && self.context.version.is_some()
-                && !self.is_at_least(10, 0)
-                && !self.has_ioeventfd(thread.mmio)
-            {
+        let noted = &self.command.scratch.noted;
+        let used = |claim: &Claim| match claim.kind {
+            Unique::Use { part, mmio } => noted.parts.get(part as usize).map(|part| (part, mmio)),
+            _ => None,
+        };
+        for claim in &noted.claims {
+            let Some((thread, mmio)) = used(claim) else { continue };
+            if thread.kind.sort != Sort::Thread {
+                continue;
+            }
+            let id = || thread.id.to_string();
+            let is_proven = thread.trait_of == Trait::Proven;
+            let is_old = self.context.version.is_some() && !self.is_at_least(10, 0);
+            if is_proven && is_old && !self.has_ioeventfd(mmio) {
                 errors.push(BuildError::IoThreadVersion { id: id() });
-            } else if !is_proven && !self.has_ioeventfd(thread.mmio) && self.board.transport == Transport::Pci {
+            } else if !is_proven && !self.has_ioeventfd(mmio) && self.board.facts.transport == Transport::Pci {
                 errors.push(BuildError::IoThreadOnMmio { id: id() });
             }
-            let shared = uses.iter().find(|used| {
-                used.argument == thread.argument
-                    && part(used.part).is_some_and(|part| part.kind.flag == "-blockdev")
-                    && uses.iter().filter(|other| other.part == used.part).count() > 1
-            });
-            if let Some(image) = shared.and_then(|used| part(used.part))
+            let of_the_same = noted.claims.iter().filter(|other| other.text == claim.text).filter_map(used);
+            let image =
+                of_the_same.map(|(part, _)| part).find(|part| part.uses > 1 && part.kind.sort == Sort::SharedImage);
+            if let Some(image) = image
                 && !self.is_at_least(10, 0)
                 && !errors.iter().any(|error| matches!(error, BuildError::SharedImageOnThread { .. }))
             {
@@ -102,26 +99,15 @@ impl Inner {
     }
 
     fn check_counts(&self, errors: &mut Vec<BuildError>) {
-        if let Some(max) = self.board.max_cpus
-            && self.cpus > max
-        {
-            errors.push(BuildError::TooManyCpus { cpus: self.cpus, max });
-        }
-        if let Some(slots) = self.board.mmio_slots
-            && self.mmio_devices > slots
-        {
-            let remedy = match slots {
-                NO_ACPI_SLOTS => ": `Microvm::with_acpi()` has 24, `Microvm::with_pcie()` has PCI",
-                24 => ": `Microvm::with_pcie()` has PCI",
-                _ => ": use a machine type with PCI",
-            };
-            errors.push(BuildError::MmioSlots { devices: self.mmio_devices, slots, remedy });
-        }
+        let (version, (cpus, max)) = (self.context.version, self.cpus);
+        errors.extend(self.board.check_cpus(version, cpus, max).into_iter().flatten());
+        let boots = self.kernel != KernelState::None || self.kernel_elsewhere;
+        errors.extend(self.board.check(version, self.mmio_devices, self.pci_devices, boots).into_iter().flatten());
     }
 
     pub(super) fn check_cmdline(&mut self, len: usize) {
         // A microvm without ACPI announces each device there: ` virtio_mmio.device=512@0xfeb00e00:12`.
-        let devices = if self.board.mmio_slots == Some(NO_ACPI_SLOTS) { 37 * self.mmio_devices as usize } else { 0 };
+        let devices = if self.board.facts.announces_mmio { 37 * self.mmio_devices as usize } else { 0 };
         if len + devices > MAX_CMDLINE {
             self.error(BuildError::CmdlineTooLong { len, max: MAX_CMDLINE.saturating_sub(devices) });
         }
@@ -133,6 +119,9 @@ fn check_claims(command: &QemuCommand, errors: &mut Vec<BuildError>) {
     let claims = &command.scratch.noted.claims;
     for (count, claim) in claims.iter().enumerate() {
         for earlier in &claims[..count] {
+            if !may_clash(earlier, claim) {
+                continue;
+            }
             if let Some(error) = clash(command, earlier, claim) {
                 errors.push(error);
                 break;
@@ -142,6 +131,12 @@ fn check_claims(command: &QemuCommand, errors: &mut Vec<BuildError>) {
     if claims.iter().any(|claim| claim.kind == Unique::AutomaticMac) {
         check_automatic_macs(command, errors);
     }
+}
+
+/// Whether it is worth to look closer, which it hardly ever is.
+fn may_clash(earlier: &Claim, claim: &Claim) -> bool {
+    std::mem::discriminant(&earlier.kind) == std::mem::discriminant(&claim.kind)
+        && (earlier.text.len() == claim.text.len() || earlier.escaped != claim.escaped)
 }
 
 fn clash(command: &QemuCommand, earlier: &Claim, claim: &Claim) -> Option<BuildError> {
@@ -164,7 +159,7 @@ fn clash(command: &QemuCommand, earlier: &Claim, claim: &Claim) -> Option<BuildE
         (Unique::Chassis(chassis, slot), _) => Some(BuildError::SameChassis { chassis, slot }),
         (Unique::Single(device), _) => Some(BuildError::Single { device }),
         (Unique::Fd(fd), _) => Some(BuildError::SameDescriptor { fd }),
-        (Unique::AutomaticMac | Unique::Path(_), _) => None,
+        (Unique::AutomaticMac | Unique::Path(_) | Unique::Use { .. }, _) => None,
     }
 }
 
@@ -176,10 +171,10 @@ fn text(command: &QemuCommand, claim: &Claim) -> String {
 
 fn same_text(command: &QemuCommand, one: &Claim, other: &Claim) -> bool {
     let (a, b) = (command.bytes(one.text.clone()), command.bytes(other.text.clone()));
-    if one.escaped == other.escaped || !(a.contains(&b',') || b.contains(&b',')) {
+    let (escaped, plain) = if one.escaped { (a, b) } else { (b, a) };
+    if one.escaped == other.escaped || escaped.len() <= plain.len() {
         return a == b;
     }
-    let (escaped, plain) = if one.escaped { (a, b) } else { (b, a) };
     // Each comma stands twice in the one, once in the other.
     let mut rest = escaped.iter();
     plain.iter().all(|byte| rest.next() == Some(byte) && (*byte != b',' || rest.next() == Some(byte)))
@@ -213,7 +208,9 @@ fn check_automatic_macs(command: &QemuCommand, errors: &mut Vec<BuildError>) {
 /// The parameters that set the console, as Linux reads them; `--` ends its own. (`next_arg`, lib/cmdline.c; `parse_args`,
 /// kernel/params.c)
 pub(super) fn console_parameters(cmdline: &[u8], console: &'static str) -> Vec<BuildError> {
-    if memmem::find(cmdline, b"console=").is_none() {
+    // Made once: making it takes longer than looking.
+    static CONSOLE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"console="));
+    if CONSOLE.find(cmdline).is_none() {
         return Vec::new();
     }
     let mut errors = Vec::new();

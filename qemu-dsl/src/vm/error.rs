@@ -25,8 +25,45 @@ pub enum BuildError {
         /// How many fit.
         slots: u32,
         /// What to do, with a colon before it.
-        remedy: &'static str,
+        remedy: String,
     },
+    /// More PCI devices than there is room for beside the board's own.
+    #[error(
+        "{devices} PCI devices do not fit on the machine type `{machine}`, which has room for {slots} beside its own: remove some, or let several disks share a controller"
+    )]
+    PciSlots {
+        /// What QEMU calls the machine type.
+        machine: &'static str,
+        /// How many devices there are.
+        devices: u32,
+        /// How many fit.
+        slots: u32,
+    },
+    /// A maximum of CPUs where none can be plugged in.
+    #[error(
+        "{cpus} CPUs of {maxcpus}, and on the machine type `{machine}` none can be plugged in: start with all of them, and leave `Smp::max` out"
+    )]
+    NoCpuHotplug {
+        /// What QEMU calls the machine type.
+        machine: &'static str,
+        /// The CPUs at the start.
+        cpus: u32,
+        /// The maximum.
+        maxcpus: u32,
+    },
+    /// No kernel, on a machine type that boots no disk by itself.
+    #[error(
+        "there is nothing to boot: the machine type `{machine}` starts no disk by itself, so give it a kernel; if it has firmware, or is to do nothing, say so with `without_kernel()`"
+    )]
+    NothingToBoot {
+        /// What QEMU calls the machine type.
+        machine: &'static str,
+    },
+    /// A machine without timers under TCG, found at run time.
+    #[error(
+        "a machine without PIT, PIC and RTC never boots under TCG, which has no TSC deadline timer: leave the timers on, or use hardware acceleration"
+    )]
+    NeedsHardware,
     /// A second device of which there can be one.
     #[error("there are two `{device}`, and a VM has at most one: remove one of them")]
     Single {
@@ -67,12 +104,14 @@ pub enum BuildError {
         mac: String,
     },
     /// More CPUs than the machine type can have.
-    #[error("{cpus} CPUs are more than the machine can have: at most {max}")]
+    #[error("{cpus} CPUs are more than the machine can have: at most {max}{remedy}")]
     TooManyCpus {
         /// How many were wanted.
         cpus: u32,
         /// How many are possible.
         max: u32,
+        /// Which QEMU can have so many, if one can, with a comma before it.
+        remedy: String,
     },
     /// More memory than the machine type can have.
     #[error(

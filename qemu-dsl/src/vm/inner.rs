@@ -10,22 +10,22 @@ use super::{Target, checks};
 use crate::accel::Architecture;
 use crate::backend::{Chardev, TemplateMemory};
 use crate::command::{CommandError, Pushed};
-use crate::device::VirtConsole;
+use crate::device::{PORT, VirtConsole};
 use crate::kernel::Kernel;
+use crate::machine::{MachineFacts, Uart};
 use crate::opts::{
-    Claim, Context, Decimal, Handle as _, Id, Issued, OptError, OptWriter, Part, PartKind, QemuOpts as _, Role, Token,
-    Trait, Transport, Unique, Use, VmTag,
+    Claim, Context, Decimal, Handle as _, Id, Issued, OptError, OptWriter, Part, PartKind, PartRef, QemuOpts as _,
+    Role, Sort, Token, Trait, Transport, Unique, VmTag,
 };
 use crate::{Memory, QemuCommand};
 
-/// The virtio-mmio transports of a microvm without ACPI, which no other machine type has so few of.
-pub(super) const NO_ACPI_SLOTS: u32 = 8;
-
 /// A device, where it has an id. Nobody counts its uses.
-const DEVICE: &PartKind = &PartKind { flag: "-device", prefix: "device", what: "a device", user: "", is_shared: true };
+const DEVICE: &PartKind =
+    &PartKind { flag: "-device", prefix: "device", what: "a device", user: "", is_shared: true, sort: Sort::Free };
 
 /// The memory of a VM, where it is an object.
-const MEMORY: &PartKind = &PartKind { flag: "-object", prefix: "mem", what: "memory", user: "", is_shared: true };
+const MEMORY: &PartKind =
+    &PartKind { flag: "-object", prefix: "mem", what: "memory", user: "", is_shared: true, sort: Sort::Free };
 
 /// What a VM has once: said again, it replaces what was said before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +44,11 @@ impl Once {
 /// What the typed builder knows of the machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Board {
-    pub(crate) architecture: Architecture,
-    pub(crate) transport: Transport,
-    pub(crate) mmio_slots: Option<u32>,
-    pub(crate) max_cpus: Option<u32>,
-    pub(crate) max_memory: Option<Memory>,
-    pub(crate) uart: Option<&'static str>,
+    pub(crate) facts: &'static MachineFacts,
+    /// The version in the machine type's name.
+    pub(crate) version: Option<(u16, u16)>,
+    /// Whether guest code runs on the host's processor.
+    pub(crate) hardware: bool,
     pub(crate) only_for: Option<Architecture>,
 }
 
@@ -74,17 +73,18 @@ pub(crate) struct Inner {
     tag: VmTag,
     pub(super) board: Board,
     pub(super) mmio_devices: u32,
-    /// The next number for an id, by what ids are made of; kinds that have no place here are counted from the start.
-    numbers: [(&'static str, u32); 12],
+    pub(super) pci_devices: u32,
+    /// Whether the machine is meant to have no kernel.
+    pub(super) kernel_elsewhere: bool,
     stdio_taken: bool,
     /// Whether the memory is a file that VMs start from.
     template: bool,
     /// Where what there is once stands: the first argument, and how many.
-    once: [Option<(usize, usize)>; Once::COUNT],
+    once: [(u32, u32); Once::COUNT],
     /// The kernel, whose command line waits for the console.
     pub(super) kernel: KernelState,
-    /// The CPUs at most.
-    pub(super) cpus: u32,
+    /// The CPUs, and how many there can be.
+    pub(super) cpus: (u32, Option<u32>),
     /// Whether virtio-mmio devices have ioeventfd under this accelerator, whatever the version.
     pub(super) mmio_ioeventfd: bool,
     /// What Linux calls the console, if there is one.
@@ -104,7 +104,7 @@ impl Inner {
         let tag = VmTag::next();
         let mut command = reuse.unwrap_or_else(QemuCommand::with_room);
         command.clear();
-        let mut context = Context::new(board.transport, target.version);
+        let mut context = Context::new(board.facts.transport, target.version);
         context.vm = Some(tag);
         let mut inner = Self {
             command,
@@ -112,12 +112,13 @@ impl Inner {
             tag,
             board,
             mmio_devices: 0,
-            numbers: [("", 0); 12],
+            pci_devices: 0,
+            kernel_elsewhere: false,
             stdio_taken: false,
             template: false,
-            once: [None; Once::COUNT],
+            once: [(0, 0); Once::COUNT],
             kernel: KernelState::None,
-            cpus: 1,
+            cpus: (1, None),
             mmio_ioeventfd: false,
             console: None,
             log: None,
@@ -126,11 +127,7 @@ impl Inner {
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
         };
-        if let Some(host) = board.only_for
-            && host != board.architecture
-        {
-            inner.error(BuildError::ForeignAccelerator { host, guest: board.architecture });
-        }
+        inner.errors.extend(board.foreign());
         if let Some(version) = target.version
             && !version.is_at_least(5, 2)
         {
@@ -149,7 +146,7 @@ impl Inner {
         memory: Memory,
         template: Option<&TemplateMemory<'_>>,
     ) -> Self {
-        if let Some(max) = self.board.max_memory
+        if let Some(max) = self.board.facts.max_memory
             && memory > max
         {
             self.error(BuildError::TooMuchMemory { mib: memory.mib(), max: max.mib() });
@@ -186,7 +183,7 @@ impl Inner {
                 self.push(|command| command.push(word.as_bytes()));
             }
         }
-        let binary = target.binary.unwrap_or_else(|| OsStr::new(self.board.architecture.qemu_binary()));
+        let binary = target.binary.unwrap_or_else(|| OsStr::new(self.board.facts.architecture.qemu_binary()));
         self.note("program", "the QEMU binary");
         if binary.is_empty() {
             self.error(CommandError::NoProgram.into());
@@ -253,18 +250,22 @@ impl Inner {
 
     /// Adds what there is once, in the place of what there is already.
     pub(crate) fn once(&mut self, what: Once, add: impl FnOnce(&mut Self)) {
-        if let Some((first, count)) = self.once[what as usize].take() {
-            self.command.remove(first, count);
-            for (later, _) in self.once.iter_mut().flatten().filter(|(later, _)| *later > first) {
+        let (first, count) = self.once[what as usize];
+        if count > 0 {
+            self.command.remove(first as usize, count as usize);
+            for (later, _) in self.once.iter_mut().filter(|(later, _)| *later > first) {
                 *later -= count;
             }
             if let Some(notes) = &mut self.notes {
-                notes.remove(first, count);
+                notes.remove(first as usize, count as usize);
             }
         }
         let first = self.command.len();
         add(self);
-        self.once[what as usize] = Some((first, self.command.len() - first));
+        #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
+        {
+            self.once[what as usize] = (first as u32, (self.command.len() - first) as u32);
+        }
     }
 
     /// Adds one argument as it is.
@@ -286,38 +287,39 @@ impl Inner {
             self.has_serial = true;
             self.raw("-serial", "the console is a virtconsole, and a second one would take its output", &[b"none"]);
         }
-        self.device(None, "virtconsole", false, false, &mut |writer| console.write_opts(writer));
+        self.device(None, "virtconsole", false, None, &mut |writer| console.write_opts(writer));
         self.because("-device", || Reason::new("the console, hvc0 in the guest, on the controller's port 0"));
         self.console = Some("hvc0");
     }
 
     /// Makes the machine's UART the console, by connecting it with a character device.
-    pub(crate) fn serial(&mut self, chardev: &Chardev) {
+    pub(crate) fn serial(&mut self, uart: Uart, chardev: &Chardev) {
         if self.takes_console() {
-            self.console = self.connect_uart(chardev, "the console, on the machine's UART");
+            self.console = self.connect_uart(uart, chardev, "the console, on the machine's UART");
         }
     }
 
     /// Connects the machine's UART for the kernel's messages.
-    pub(crate) fn log(&mut self, chardev: &Chardev) {
-        self.log = self.connect_uart(chardev, "the kernel's messages, on the machine's UART");
+    pub(crate) fn log(&mut self, uart: Uart, chardev: &Chardev) {
+        self.log = self.connect_uart(uart, chardev, "the kernel's messages, on the machine's UART");
     }
 
-    fn connect_uart(&mut self, chardev: &Chardev, why: &'static str) -> Option<&'static str> {
-        if self.board.uart.is_none() || self.has_serial {
+    fn connect_uart(&mut self, uart: Uart, chardev: &Chardev, why: &'static str) -> Option<&'static str> {
+        let uart = uart.or(self.board.facts.uart);
+        if uart.is_none() || self.has_serial {
             self.error(if self.has_serial { BuildError::UartTaken } else { BuildError::NoUart });
             return None;
         }
         self.has_serial = true;
         let part = chardev.part(Token::OWN);
-        if part.vm == self.tag {
-            self.uses(part.part);
+        if part.place.vm == self.tag {
+            self.uses(part.place.part);
             self.raw("-serial", why, &[b"chardev:", part.id.as_bytes()]);
         } else {
             let source = OptError::ForeignHandle { option: "chardev".to_owned(), id: part.id.to_string() };
             self.error(CommandError::Option { flag: "-serial", source }.into());
         }
-        self.board.uart
+        uart.map(Uart::linux_name)
     }
 
     /// Whether there is no console yet; otherwise that is an error.
@@ -330,9 +332,8 @@ impl Inner {
 
     /// Notes the use of a part in an argument that is not written by a writer.
     fn uses(&mut self, part: u32) {
-        #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
-        let argument = self.command.len() as u32;
-        self.command.scratch.noted.uses.push(Use { part, argument, mmio: false });
+        self.command.scratch.noted.argument = self.command.len();
+        self.command.scratch.noted.uses(part, false);
     }
 
     /// Adds something that others refer to by its id, which is made when there is none.
@@ -354,10 +355,10 @@ impl Inner {
         id: Option<Id>,
         name: &'static str,
         single: bool,
-        mmio: bool,
+        slot: Option<Transport>,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) {
-        self.note_device(name, single, mmio);
+        self.note_device(name, single, slot);
         if let Some(id) = id {
             self.issue(DEVICE, Some(id));
         }
@@ -365,17 +366,21 @@ impl Inner {
     }
 
     /// What is counted of devices.
-    fn note_device(&mut self, name: &'static str, single: bool, mmio: bool) {
-        let base = base_name(name);
-        let is_balloon = base == "virtio-balloon";
+    fn note_device(&mut self, name: &'static str, single: bool, slot: Option<Transport>) {
+        let is_balloon = name.starts_with("virtio-balloon");
         if single || is_balloon {
+            let base = base_name(name);
             let claim = Claim { kind: Unique::Single(base), text: 0..0, escaped: true };
             self.command.scratch.noted.claims.push(claim);
         }
         if is_balloon && self.template {
             self.error(BuildError::BalloonOnTemplate);
         }
-        self.mmio_devices += u32::from(mmio);
+        match slot {
+            Some(Transport::Mmio) => self.mmio_devices += 1,
+            Some(Transport::Pci) => self.pci_devices += 1,
+            None => {}
+        }
     }
 
     /// The same with an id that is a part's already.
@@ -384,10 +389,10 @@ impl Inner {
         id: &Id,
         name: &'static str,
         single: bool,
-        mmio: bool,
+        slot: Option<Transport>,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) {
-        self.note_device(name, single, mmio);
+        self.note_device(name, single, slot);
         self.options("-device", "a device of the definition", Some(id), write);
     }
 
@@ -395,6 +400,11 @@ impl Inner {
     fn template_memory(&mut self) -> Id {
         self.template = true;
         self.issue(MEMORY, None).id
+    }
+
+    /// The machine is meant to have no kernel.
+    pub(crate) fn without_kernel(&mut self) {
+        self.kernel_elsewhere = true;
     }
 
     /// Counts a virtio-serial controller.
@@ -411,37 +421,48 @@ impl Inner {
     }
 
     /// What a builder knows of a part of its own.
-    pub(crate) fn part_mut(&mut self, issued: Issued) -> Option<&mut Part> {
-        self.command.scratch.parts.get_mut(issued.part as usize).filter(|_| issued.vm == self.tag)
+    pub(crate) fn part_mut(&mut self, place: PartRef) -> Option<&mut Part> {
+        self.command.scratch.noted.parts.get_mut(place.part as usize).filter(|_| place.vm == self.tag)
+    }
+
+    /// A part without an id of QEMU's: a port, of which the number is known.
+    pub(crate) fn issue_port(&mut self, nr: u32) -> PartRef {
+        const PORT_ID: Id = crate::id!("port");
+        #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
+        let part = self.command.scratch.noted.parts.len() as u32;
+        let (kind, is_spare) = (PORT, nr == 0);
+        let port = Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None };
+        self.command.scratch.noted.parts.push(port);
+        PartRef { vm: self.tag, part }
     }
 
     /// Notes what is known of a part.
-    pub(crate) fn mark(&mut self, part: Issued, trait_of: Trait) {
+    pub(crate) fn mark(&mut self, part: PartRef, trait_of: Trait) {
         if let Some(part) = self.part_mut(part) {
             part.trait_of = trait_of;
         }
     }
 
     /// Lets a number of users have a part.
-    pub(crate) fn share(&mut self, part: Issued, most: u32) {
+    pub(crate) fn share(&mut self, part: PartRef, most: u32) {
         if let Some(part) = self.part_mut(part) {
             part.most = most;
         }
     }
 
     /// Lets a part be there without a user.
-    pub(crate) fn keep(&mut self, part: Issued) {
+    pub(crate) fn keep(&mut self, part: PartRef, id: &dyn std::fmt::Display) {
         if let Some(part) = self.part_mut(part) {
             part.is_spare = true;
         } else {
-            let source = OptError::ForeignHandle { option: "spare".to_owned(), id: part.id.to_string() };
+            let source = OptError::ForeignHandle { option: "spare".to_owned(), id: id.to_string() };
             self.error(CommandError::Option { flag: "spare", source }.into());
         }
     }
 
     /// Whether a part of this kind has this id.
     pub(crate) fn has_id(&self, kind: &PartKind, id: &Id) -> bool {
-        self.command.scratch.parts.iter().any(|part| part.kind.space() == kind.space() && part.id == *id)
+        self.command.scratch.noted.parts.iter().any(|part| part.kind.space() == kind.space() && part.id == *id)
     }
 
     /// Notes the path in the last argument.
@@ -452,10 +473,11 @@ impl Inner {
     /// A part: its id, which is made where there is none, and its number.
     pub(crate) fn issue(&mut self, kind: &'static PartKind, id: Option<Id>) -> Issued {
         let space = kind.space();
-        let parts = &self.command.scratch.parts;
+        let parts = &self.command.scratch.noted.parts;
         let is_taken =
-            |id: &Id| !space.is_empty() && parts.iter().any(|part| part.kind.space() == space && part.id == *id);
+            |id: &Id| !space.is_empty() && parts.iter().any(|part| part.id == *id && part.kind.space() == space);
         let mut error = None;
+        let mut next = 0;
         let id = match id {
             Some(id) if is_taken(&id) => {
                 error = Some(BuildError::DuplicateId { flag: kind.flag, id: id.to_string() });
@@ -468,13 +490,11 @@ impl Inner {
             Some(id) => id,
             // From the last number on: the ones before are taken, or somebody's own.
             None => {
-                let is_for = |(prefix, _): &&mut (&str, u32)| prefix.is_empty() || *prefix == kind.prefix;
-                let mut from_start = ("", 0);
-                let (prefix, number) = self.numbers.iter_mut().find(is_for).unwrap_or(&mut from_start);
-                *prefix = kind.prefix;
+                let last = parts.iter().rev().find(|part| part.next > 0 && part.kind.prefix == kind.prefix);
+                next = last.map_or(0, |last| last.next);
                 loop {
-                    let id = Id::numbered(kind.prefix, *number);
-                    *number += 1;
+                    let id = Id::numbered(kind.prefix, next);
+                    next += 1;
                     if !is_taken(&id) {
                         break id;
                     }
@@ -485,8 +505,16 @@ impl Inner {
         #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
         let number = parts.len() as u32;
         let most = if kind.is_shared { u32::MAX } else { 1 };
-        self.command.scratch.parts.push(Part { kind, id, most, is_spare: false, trait_of: Trait::None });
-        Issued { id, vm: self.tag, part: number }
+        self.command.scratch.noted.parts.push(Part {
+            kind,
+            id,
+            most,
+            uses: 0,
+            next,
+            is_spare: false,
+            trait_of: Trait::None,
+        });
+        Issued { id, place: PartRef { vm: self.tag, part: number } }
     }
 
     pub(crate) fn kernel(&mut self, kernel: &Kernel<'_>) {
@@ -584,7 +612,7 @@ fn base_name(name: &'static str) -> &'static str {
 /// `default_ram_id` of the machine types)
 fn is_reserved(kind: &PartKind, id: &Id) -> bool {
     match kind.flag {
-        "-chardev" => id.as_str().starts_with("compat_monitor"),
+        "-chardev" => id.as_bytes().starts_with(b"compat_monitor"),
         "-object" => id.as_bytes().ends_with(b".ram"),
         _ => false,
     }

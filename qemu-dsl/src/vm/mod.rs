@@ -1,6 +1,7 @@
 //! [`Vm`]: the typestate builder.
 
 mod any;
+mod board;
 mod builder;
 mod checks;
 mod console;

@@ -828,4 +828,114 @@ pub const RULES: &[Rule] = &[
         why: "An argument with a hyphen first is a flag to QEMU, and none of its flags has a space. An empty argument would be a disk image.",
         twins: &[Twin { arch: X86_64, args: "-M pc -device\tedu", does: &[(ALL, Rejects("invalid option"))] }],
     },
+    Rule {
+        title: "more PCI devices than there is room for",
+        held: snippet!("more_pci_devices_than_slots"),
+        why: "The number of devices is not in the type, so that loops work.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci",
+            does: &[(ALL, Rejects("PCI: no slot/function available for virtio-rng-pci, all in use"))],
+        }],
+    },
+    Rule {
+        title: "more CPUs than the version has under TCG, or with its interrupt controller",
+        held: snippet!("more_cpus_than_tcg_has"),
+        why: "The limits are in the table of machine types, by version; a version that nobody knows counts as the oldest.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M q35 -cpu qemu64,x2apic=on -smp 256",
+                does: &[
+                    ("5.2", Rejects("apic initialization failed. APIC ID 255 is invalid")),
+                    ("7.2", Rejects("current -smp configuration requires kernel irqchip and X2APIC API support")),
+                    ("10.0 11.1", Accepts),
+                ],
+            },
+            Twin {
+                arch: Aarch64,
+                args: "-M virt -cpu cortex-a57 -smp 9",
+                does: &[
+                    ("5.2 7.2", Rejects("exceeds max CPUs supported by machine 'mach-virt' (8)")),
+                    ("10.0 11.1", Accepts),
+                ],
+            },
+            Twin {
+                arch: Aarch64,
+                args: "-M virt,gic-version=3,highmem=off -cpu cortex-a57 -smp 124",
+                does: &[
+                    ("5.2", Rejects("redist region number")),
+                    ("7.2", Rejects("Capacity of the redist regions(123)")),
+                    ("10.0 11.1", Rejects("max CPUs supported by machine 'mach-virt' (123)")),
+                ],
+            },
+        ],
+    },
+    Rule {
+        title: "a maximum of CPUs where none can be plugged in",
+        held: snippet!("cpus_that_cannot_be_plugged_in"),
+        why: "The numbers may come from data.",
+        twins: &[Twin { arch: X86_64, args: "-M microvm,acpi=off -smp 1,maxcpus=4", does: &[(ALL, Accepts)] }],
+    },
+    Rule {
+        title: "nothing to boot",
+        held: snippet!("nothing_to_boot"),
+        why: "Whether there is a kernel is not in the type. `without_kernel()` says that it is meant.",
+        twins: &[
+            Twin { arch: Aarch64, args: "-M virt -cpu cortex-a57", does: &[(ALL, Accepts)] },
+            Twin { arch: X86_64, args: "-M microvm,acpi=off", does: &[(ALL, Accepts)] },
+        ],
+    },
+    Rule {
+        title: "a version of a machine type that there never was, or that this QEMU does not have",
+        held: snippet!("a_machine_that_never_was"),
+        why: "The version may come from data; the table of machine types knows the oldest, and the target the newest.",
+        twins: &[
+            Twin { arch: X86_64, args: "-M pc-q35-8.3", does: &[(ALL, Rejects("unsupported machine type"))] },
+            Twin {
+                arch: Aarch64,
+                args: "-M virt-2.12 -cpu cortex-a57",
+                does: &[("5.2 7.2", Accepts), ("10.0", Accepts), ("11.1", Rejects("unsupported machine type"))],
+            },
+        ],
+    },
+    Rule {
+        title: "no timers on a machine type, under an accelerator, both chosen at run time",
+        held: snippet!("no_timers_at_run_time"),
+        why: "`AnyVirtioMachine` takes a `Microvm` with or without timers; which one it is, only the value tells.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M microvm,acpi=off,pit=off,pic=off,rtc=off -serial stdio -append console=ttyS0",
+            does: &[(ALL, Loses(Loss::Boot))],
+        }],
+    },
+    Rule {
+        title: "a machine type chosen at run time that lacks what all choices have",
+        held: Held::Compiler(&[
+            "machine/virt_as_a_pci_machine",
+            "timers/off_and_the_accelerator_chosen_at_run_time",
+            "machine/version_of_microvm",
+            "cpu/rv64_on_x86",
+        ]),
+        why: "`AnyPciMachine` is made from machine types with PCI, and so on: what enters has it all.",
+        twins: &[
+            Twin {
+                arch: X86_64,
+                args: "-M microvm,acpi=on -device nvme,serial=a",
+                does: &[(ALL, Rejects("No 'PCI' bus found for device 'nvme'"))],
+            },
+            Twin { arch: X86_64, args: "-M microvm-7.2", does: &[(ALL, Rejects("unsupported machine type"))] },
+            Twin { arch: X86_64, args: "-M q35 -cpu rv64", does: &[(ALL, Rejects("unable to find CPU model 'rv64'"))] },
+        ],
+    },
+    Rule {
+        title: "a machine type of your own that promises a UART and does not say what Linux calls it",
+        held: Held::Compiler(&["machine/uart_without_a_name"]),
+        why: "Without `console=` the kernel's own guess decides, which is the screen on a PC.",
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M microvm,acpi=off -serial stdio -append panic=-1",
+            does: &[(ALL, Loses(Loss::Console))],
+        }],
+    },
 ];

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use qemu_dsl::QemuVersion;
 use qemu_dsl::accel::Architecture;
+use qemu_dsl::machine::ALL;
 use qemu_dsl::opts::{FieldKind, FieldSchema, Head, Key, OptType};
 use qemu_dsl::schemas::{Described, SCHEMAS};
 
@@ -99,9 +100,14 @@ pub fn findings(binary: &mut Binary<'_>) -> Vec<Finding> {
 
 /// Whether guests of this architecture have it. HVF is not compiled into binaries for Linux.
 fn is_for(described: &Described, arch: Architecture) -> bool {
+    let machine = ALL.iter().copied().flatten().find(|row| row.of.split("::").next() == Some(described.of));
+    if let Some(row) = machine {
+        return row.architecture == arch;
+    }
     match described.of {
-        "Microvm" | "Pc" | "Q35" | "Haswell" => arch == Architecture::X86_64,
-        "Virt" | "VirtPcie" | "CortexA57" => arch == Architecture::Aarch64,
+        "Haswell" => arch == Architecture::X86_64,
+        "CortexA57" => arch == Architecture::Aarch64,
+        "Rv64" => arch == Architecture::Riscv64,
         // Debian's KVM binaries are those of the host's own architecture.
         "Kvm" | "Host" => arch.qemu_binary().ends_with(std::env::consts::ARCH),
         "Hvf" => false,

@@ -22,6 +22,7 @@ fn main() {
     with_iothread(&mut pc, &[String::from("a"), String::from("b")]);
     pc.build().unwrap();
     let mut microvm = Vm::new(Microvm::new(), Tcg::new(), Haswell::new(), mib!(64));
+    microvm.kernel(Kernel::new("Image"));
     any(&mut microvm);
     microvm.build().unwrap();
 }

@@ -3,7 +3,7 @@ use qemu_dsl::accel::{Aarch64, Architecture};
 use qemu_dsl::backend::{Chardev, ChardevBackend};
 use qemu_dsl::bus::{Bus, HasBus, Pci, Virtio};
 use qemu_dsl::cpu::CpuFor;
-use qemu_dsl::machine::{HasPl011, MachineType, RunsUnder};
+use qemu_dsl::machine::{HasPl011, HasUart, MachineFacts, MachineType, RunsUnder, Uart};
 use qemu_dsl::opts::Transport;
 use qemu_dsl::prelude::*;
 
@@ -17,16 +17,8 @@ struct SbsaRef {}
 impl MachineType for SbsaRef {
     type Arch = Aarch64;
 
-    fn architecture(&self) -> Architecture {
-        Architecture::Aarch64
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Pci
-    }
-
-    fn uart(&self) -> Option<&'static str> {
-        Some("ttyAMA0")
+    fn facts(&self) -> &'static MachineFacts {
+        const { &MachineFacts::new("sbsa-ref", Architecture::Aarch64, Transport::Pci).uart(Uart::PL011).boots_disks() }
     }
 }
 impl RunsUnder<Tcg> for SbsaRef {}
@@ -34,6 +26,9 @@ impl HasBus<Virtio> for SbsaRef {}
 impl HasBus<Pci> for SbsaRef {}
 impl HasBus<I2c> for SbsaRef {}
 impl HasPl011 for SbsaRef {}
+impl HasUart for SbsaRef {
+    const UART: Uart = Uart::PL011;
+}
 
 #[derive(QemuOpts)]
 #[qemu(implied = "neoverse-n1")]

@@ -7,16 +7,19 @@ fn main() {
     let facts = HostFacts::example();
     // bus: the same device on machine types that have its bus
     let mut vm = Vm::new(VirtPcie::new(), Tcg::new(), CortexA57::new(), mib!(256));
+    vm.kernel(Kernel::new("Image"));
     vm.add(OnPci(VirtioBalloon::new()));
     let disk = vm.drive(Drive::new("disk.raw", Format::Raw));
     vm.add(OnMmio(VirtioBlk::new(disk)));
     let mut vm = Vm::new(Microvm::with_pcie(), Tcg::new(), Haswell::new(), mib!(256));
+    vm.kernel(Kernel::new("Image"));
     vm.add(PcieRootPort::new(1));
 
     // timers, accel, cpu: with their proofs
     if let (Platform::X86_64(HostAccel::Kvm(kvm)), Some(proof)) = (facts.platform(), facts.tsc_deadline()) {
         let machine = Microvm::new().without_timers(proof).without_isa_serial().without_option_roms();
         let mut vm = Vm::new(machine, kvm, Host::new(), mib!(256));
+        vm.kernel(Kernel::new("vmlinuz"));
         let iothread = vm.iothread();
         let text = String::from("root.qcow2"); // not 'static
         let aio = facts.io_uring().map_or(Aio::Threads, Aio::IoUring);
@@ -42,6 +45,7 @@ fn main() {
         (None, None) => netdev,
     };
     let mut vm = Vm::new(Virt::new(), Tcg::new(), CortexA57::new(), mib!(256));
+    vm.kernel(Kernel::new("Image"));
     vm.smp(Smp::new(2).unwrap());
     let net = vm.netdev(netdev);
     vm.add(VirtioNet::new(net));
