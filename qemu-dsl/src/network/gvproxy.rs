@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::NetworkError;
-use super::socket::connect_pinned;
+use crate::connect::connect_pinned;
 use crate::deadline::left;
 use crate::process::{CONFINED_OOM_SCORE, Environment, Limits, Output, Program, Watch};
 use crate::status::ended_with;

@@ -234,6 +234,10 @@ fn jail(
         if !path.is_absolute() {
             return Err(PlanError::Relative { path: path.display().to_string() });
         }
+        let is_own = ["/proc", "/sys", "/dev"].iter().any(|own| path.starts_with(own));
+        if path.parent().is_none() || is_own {
+            return Err(PlanError::NotShown { path: path.display().to_string() });
+        }
     }
     // The network of its own that QEMU gets is empty in every mode: its frames go to a socket in the work directory.
     Ok(Jail { network: false, kvm, dir: Some(dir), read, read_if_there: &[], dropped }.words())
