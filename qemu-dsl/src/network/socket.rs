@@ -91,8 +91,12 @@ fn give_mode(path: &Path) -> io::Result<()> {
 fn pinned(path: &Path) -> io::Result<(std::fs::File, String)> {
     use nix::fcntl::{OFlag, open};
     let open = std::fs::File::from(open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?);
-    if !open.metadata()?.file_type().is_socket() {
-        return Err(io::Error::other("something else than a socket is there"));
+    let kind = open.metadata()?.file_type();
+    if kind.is_symlink() {
+        return Err(io::Error::other("it is a link, and none is followed"));
+    }
+    if !kind.is_socket() {
+        return Err(io::Error::other("it is no socket"));
     }
     let name = format!("/proc/self/fd/{}", open.as_raw_fd());
     Ok((open, name))
@@ -123,8 +127,8 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let soon = Duration::from_millis(100);
         assert!(connect_pinned(&path, soon).is_ok() && connect(&link, soon).is_ok());
-        for other in [&link, &file] {
-            assert!(connect_pinned(other, soon).is_err_and(|error| error.to_string().contains("something else")));
+        for (other, why) in [(&link, "it is a link"), (&file, "it is no socket")] {
+            assert!(connect_pinned(other, soon).is_err_and(|error| error.to_string().contains(why)), "{why}");
         }
         drop(socket);
         assert!(connect_pinned(&path, soon).is_err_and(|error| error.kind() == ErrorKind::NotFound));
