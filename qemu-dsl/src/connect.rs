@@ -49,8 +49,12 @@ pub(crate) fn pinned(path: &Path) -> io::Result<(std::fs::File, String)> {
     use nix::sys::stat::Mode;
     use std::os::unix::fs::FileTypeExt as _;
     let open = std::fs::File::from(open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?);
-    if !open.metadata()?.file_type().is_socket() {
-        return Err(io::Error::other("something else than a socket is there"));
+    let kind = open.metadata()?.file_type();
+    if kind.is_symlink() {
+        return Err(io::Error::other("it is a link, and none is followed"));
+    }
+    if !kind.is_socket() {
+        return Err(io::Error::other("it is no socket"));
     }
     let name = format!("/proc/self/fd/{}", open.as_raw_fd());
     Ok((open, name))

@@ -221,7 +221,7 @@ fn no_link_is_followed_to_a_socket() {
     command.arg("600").unwrap();
     let machine = Launch::new(&command).start().unwrap();
     let error = machine.connect(&link, soon()).unwrap_err();
-    assert!(error.to_string().contains("something else than a socket"), "{error}");
+    assert!(error.to_string().contains("it is a link, and none is followed"), "{error}");
 }
 
 #[test]

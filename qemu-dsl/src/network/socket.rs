@@ -103,8 +103,8 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let soon = Duration::from_millis(100);
         assert!(connect_pinned(&path, soon).is_ok() && connect(&link, soon).is_ok());
-        for other in [&link, &file] {
-            assert!(connect_pinned(other, soon).is_err_and(|error| error.to_string().contains("something else")));
+        for (other, why) in [(&link, "it is a link"), (&file, "it is no socket")] {
+            assert!(connect_pinned(other, soon).is_err_and(|error| error.to_string().contains(why)), "{why}");
         }
         drop(socket);
         assert!(connect_pinned(&path, soon).is_err_and(|error| error.kind() == ErrorKind::NotFound));
