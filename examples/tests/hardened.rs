@@ -192,7 +192,7 @@ fn a_disk_that_names_another_file_is_refused() {
 fn a_guest_does_not_write_to_the_terminal() {
     let place = Place::new();
     let evil = "printf 'error 1\\033]0;TITLE\\007\\302\\2331mRED\\342\\200\\256\\377\\n'";
-    let dir = place.guest_with("echo \"pong $uptime\" >&3", &format!("{evil} >&3; {evil} >/dev/console"));
+    let dir = place.guest_with("echo \"pong $uptime\" >&3", &format!("{evil} >/dev/console; {evil} >&3"));
     let output = place.run(boots(&dir));
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     for said in [&output.stdout, &output.stderr] {
