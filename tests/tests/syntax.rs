@@ -11,7 +11,7 @@ use qemu_dsl::opts::{self, OptError, QemuOpts, ReadOpts, Size};
 use tests::parse::parse;
 
 #[derive(QemuOpts, Debug, Clone, PartialEq)]
-#[qemu(implied = "thing", rename_all = "kebab-case")]
+#[qemu(implied = "thing", rename_all = "kebab-case", read)]
 struct Thing {
     path: PathBuf,
     name: Option<OsString>,
@@ -27,7 +27,7 @@ struct Thing {
 }
 
 #[derive(QemuOpts, Debug, Clone, PartialEq)]
-#[qemu(tag = "type")]
+#[qemu(tag = "type", read)]
 enum Addr {
     Unix { path: PathBuf },
     Inet { host: String, port: u16 },
@@ -35,7 +35,7 @@ enum Addr {
 }
 
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq)]
-#[qemu(value)]
+#[qemu(value, read)]
 enum Kind {
     IoUring,
     #[qemu(rename = "native_io")]
@@ -153,7 +153,7 @@ fn mistakes_in_text_are_named_with_their_place() {
 #[test]
 fn options_that_may_be_missing() {
     #[derive(QemuOpts, Debug, PartialEq)]
-    #[qemu(implied = "edu")]
+    #[qemu(implied = "edu", read)]
     struct Edu<'a> {
         #[qemu(skip_if = "str::is_empty")]
         label: Cow<'a, str>,

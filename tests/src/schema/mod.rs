@@ -108,6 +108,8 @@ fn is_for(described: &Described, arch: Architecture) -> bool {
         "Haswell" => arch == Architecture::X86_64,
         "CortexA57" => arch == Architecture::Aarch64,
         "Rv64" => arch == Architecture::Riscv64,
+        // There by version, which `tests/machines.rs` looks at.
+        "Max" if arch == Architecture::Riscv64 => false,
         // Debian's KVM binaries are those of the host's own architecture.
         "Kvm" | "Host" => arch.qemu_binary().ends_with(std::env::consts::ARCH),
         "Hvf" => false,
@@ -121,7 +123,7 @@ type Fields = Vec<(Key, String, OptType)>;
 fn groups(described: &Described, arch: Architecture) -> Vec<(String, Option<Key>, Fields)> {
     let mut fields = Vec::new();
     let mut head = heads(described.schema.head);
-    flat(described.schema.fields, "", &mut fields, &mut head);
+    flat(described.schema.fields(), "", &mut fields, &mut head);
     let key_of = |name: &str| match name {
         // The two transports of a virtio device are two device types.
         "" if described.flag == "-machine" => {
@@ -136,7 +138,7 @@ fn groups(described: &Described, arch: Architecture) -> Vec<(String, Option<Key>
             .iter()
             .map(|variant| {
                 let mut fields = Vec::new();
-                flat(variant.fields, "", &mut fields, &mut Vec::new());
+                flat(variant.fields(), "", &mut fields, &mut Vec::new());
                 (variant.key.name.to_owned(), Some(variant.key), fields)
             })
             .collect(),
@@ -154,7 +156,7 @@ fn heads(head: Head) -> Vec<&'static str> {
     }
 }
 
-fn flat(fields: &[FieldSchema], prefix: &str, out: &mut Fields, head: &mut Vec<&'static str>) {
+fn flat(fields: impl Iterator<Item = FieldSchema>, prefix: &str, out: &mut Fields, head: &mut Vec<&'static str>) {
     for field in fields {
         match field.kind {
             FieldKind::Value(kind) => out.push((field.key, format!("{prefix}{}", field.key.name), kind)),
@@ -165,11 +167,13 @@ fn flat(fields: &[FieldSchema], prefix: &str, out: &mut Fields, head: &mut Vec<&
                     let words: Vec<&'static str> = variants.iter().map(|variant| variant.key.name).collect();
                     out.push((Key::new(tag), format!("{prefix}{tag}"), OptType::OneOf(words.leak())));
                     for variant in variants {
-                        flat(variant.fields, &prefix, out, head);
+                        flat(variant.fields(), &prefix, out, head);
                     }
                 }
-                flat(schema.fields, &prefix, out, head);
+                flat(schema.fields(), &prefix, out, head);
             }
+            // The library has none yet: each element would be a key of its own.
+            _ => {}
         }
     }
 }
