@@ -27,8 +27,8 @@ fn shown(place: &Place, home: &Path, args: &[&OsStr]) -> Vec<String> {
     command.env("HOME", home).args(["--dry-run", "--format", "json", "--facts"]).arg(&facts).args(args);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    let argv: Vec<String> = serde_json::from_slice(&output.stdout).unwrap();
-    let binds = argv.windows(3).filter(|words| words[0] == "--ro-bind" && words[1] == words[2]);
+    let words: Vec<String> = serde_json::from_slice(&output.stdout).unwrap();
+    let binds = words.windows(3).filter(|words| words[0] == "--ro-bind" && words[1] == words[2]);
     binds.map(|words| words[1].clone()).collect()
 }
 
