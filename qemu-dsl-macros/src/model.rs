@@ -5,17 +5,18 @@ use std::collections::HashMap;
 use proc_macro2::Span;
 use quote::format_ident;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DeriveInput, Fields, GenericArgument, Generics, Ident, Member, Path, PathArguments, Type, Visibility};
+use syn::{Attribute, Data, DeriveInput, Fields, GenericArgument, Generics, Ident, Member, Path, PathArguments, Type, TypePath, Visibility};
 
 use crate::attr::{Build, ContainerAttrs, FieldAttrs, Place, Preset, Version, With, doc, whole_doc};
 use crate::ctxt::Ctxt;
 use crate::words::{Case, suggest};
 
-pub(crate) struct Item {
-    pub(crate) ident: Ident,
-    pub(crate) generics: Generics,
-    pub(crate) vis: Visibility,
-    pub(crate) krate: Path,
+pub(crate) struct Item<'a> {
+    pub(crate) ident: &'a Ident,
+    pub(crate) generics: &'a Generics,
+    pub(crate) vis: &'a Visibility,
+    /// Where the library is, if not at its usual place.
+    pub(crate) krate: Option<Path>,
     pub(crate) read: bool,
     /// A constructor of the required fields.
     pub(crate) build: Option<Build>,
@@ -29,20 +30,20 @@ pub(crate) struct Item {
     pub(crate) virtio_device: bool,
     /// At most one such device in a VM.
     pub(crate) single: bool,
-    pub(crate) shape: Shape,
+    pub(crate) shape: Shape<'a>,
 }
 
-pub(crate) enum Shape {
+pub(crate) enum Shape<'a> {
     Struct {
         head: Head,
-        fields: Vec<Field>,
+        fields: Vec<Field<'a>>,
     },
     Enum {
         tag: Option<String>,
-        variants: Vec<Variant>,
+        variants: Vec<Variant<'a>>,
     },
     /// An enum of words that is an option's value.
-    Value(Vec<Variant>),
+    Value(Vec<Variant<'a>>),
     /// Nothing that options could be made of; the mistake is reported.
     Broken,
 }
@@ -53,14 +54,14 @@ pub(crate) enum Head {
     Virtio(String),
 }
 
-pub(crate) struct Variant {
-    pub(crate) ident: Ident,
+pub(crate) struct Variant<'a> {
+    pub(crate) ident: &'a Ident,
     pub(crate) name: String,
     /// Where the name stands.
     pub(crate) name_span: Span,
     pub(crate) doc: String,
     pub(crate) style: Style,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: Vec<Field<'a>>,
     pub(crate) since: Option<Version>,
     pub(crate) until: Option<Version>,
 }
@@ -73,16 +74,18 @@ pub(crate) enum Style {
     Newtype,
 }
 
-pub(crate) struct Field {
+pub(crate) struct Field<'a> {
     pub(crate) member: Member,
     /// The name that the field is bound to in a pattern.
     pub(crate) binding: Ident,
-    pub(crate) ty: Type,
+    pub(crate) ty: &'a Type,
+    /// The type as text, where no message can be about it.
+    pub(crate) plain: Option<String>,
     pub(crate) kind: FieldKind,
     pub(crate) rules: Rules,
     /// The first paragraph of the documentation.
     pub(crate) doc: String,
-    pub(crate) built: Built,
+    pub(crate) built: Built<'a>,
 }
 
 pub(crate) enum FieldKind {
@@ -107,10 +110,10 @@ pub(crate) struct Rules {
 }
 
 /// How a field gets its value.
-pub(crate) struct Built {
+pub(crate) struct Built<'a> {
     /// What the documentation says, if it is plain text, and the attributes that say it otherwise.
     pub(crate) doc: Option<String>,
-    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) attrs: Vec<&'a Attribute>,
     pub(crate) preset: Option<Preset>,
     pub(crate) with: Option<With>,
     pub(crate) no_setter: bool,
@@ -125,7 +128,7 @@ pub(crate) enum Holds<'a> {
     Any(&'a Type),
 }
 
-impl Field {
+impl Field<'_> {
     /// The key, if it has one of its own.
     pub(crate) fn key(&self) -> Option<&String> {
         match &self.kind {
@@ -135,7 +138,7 @@ impl Field {
     }
 
     pub(crate) fn holds(&self) -> Holds<'_> {
-        match (&self.kind, argument_of(&self.ty, "Option"), argument_of(&self.ty, "Vec")) {
+        match (&self.kind, argument_of(self.ty, "Option"), argument_of(self.ty, "Vec")) {
             (_, Some(ty), _) => Holds::AtMostOne(ty),
             (FieldKind::List { .. }, _, Some(ty)) => Holds::Any(ty),
             _ => Holds::One,
@@ -161,8 +164,27 @@ fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     }
 }
 
-impl Item {
-    pub(crate) fn new(cx: &Ctxt, input: &DeriveInput) -> Self {
+/// The name of a type that needs no span: a number, `bool`, `String`, or an `Option` of one.
+fn plain(ty: &Type) -> Option<String> {
+    const NAMES: &[&str] = &[
+        "bool", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "char", "String",
+    ];
+    let Type::Path(TypePath { qself: None, path, .. }) = ty else { return None };
+    let segment = path.segments.first().filter(|_| path.segments.len() == 1 && path.leading_colon.is_none())?;
+    match &segment.arguments {
+        PathArguments::None => NAMES.iter().find(|name| segment.ident == **name).map(|name| (*name).to_owned()),
+        PathArguments::AngleBracketed(arguments) if segment.ident == "Option" => match arguments.args.first()? {
+            GenericArgument::Type(ty @ Type::Path(_)) if arguments.args.len() == 1 => {
+                plain(ty).filter(|name| !name.starts_with("Option")).map(|name| format!("Option<{name}>"))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+impl<'a> Item<'a> {
+    pub(crate) fn new(cx: &Ctxt, input: &'a DeriveInput) -> Self {
         let attrs = ContainerAttrs::read(cx, &input.attrs);
         check_container(cx, &attrs, &input.data);
         check_packed(cx, &input.attrs);
@@ -208,10 +230,10 @@ impl Item {
         };
         let shape = if is_broken(&input.data, attrs.value.is_some()) { Shape::Broken } else { shape };
         Self {
-            ident: input.ident.clone(),
-            generics: input.generics.clone(),
-            krate: attrs.krate.unwrap_or_else(|| syn::parse_quote!(::qemu_dsl)),
-            vis: input.vis.clone(),
+            ident: &input.ident,
+            generics: &input.generics,
+            krate: attrs.krate,
+            vis: &input.vis,
             read: attrs.read.is_some(),
             setters: attrs.setters.is_some() || attrs.build.is_some(),
             build: attrs.build,
@@ -282,7 +304,7 @@ fn check_container(cx: &Ctxt, attrs: &ContainerAttrs, data: &Data) {
 }
 
 /// Two variants of one name, and a tag that is also the key of a field.
-fn check_words(cx: &Ctxt, variants: &[Variant], tag: Option<&syn::LitStr>) {
+fn check_words(cx: &Ctxt, variants: &[Variant<'_>], tag: Option<&syn::LitStr>) {
     for (index, variant) in variants.iter().enumerate() {
         if variants[..index].iter().any(|earlier| earlier.name == variant.name) {
             let name = &variant.name;
@@ -318,7 +340,7 @@ fn check_packed(cx: &Ctxt, attrs: &[Attribute]) {
     }
 }
 
-fn variant(cx: &Ctxt, source: &syn::Variant, case: Case) -> Variant {
+fn variant<'a>(cx: &Ctxt, source: &'a syn::Variant, case: Case) -> Variant<'a> {
     let attrs = FieldAttrs::read(cx, &source.attrs, Place::Variant);
     let name_span = attrs.rename.as_ref().map_or_else(|| source.ident.span(), syn::LitStr::span);
     let name = attrs.rename.map_or_else(|| derived_key(cx, case, &source.ident), |name| name.value());
@@ -332,7 +354,8 @@ fn variant(cx: &Ctxt, source: &syn::Variant, case: Case) -> Variant {
             let field = unnamed.unnamed.first().map(|field| Field {
                 member: Member::from(0),
                 binding: format_ident!("__qemu_0"),
-                ty: field.ty.clone(),
+                ty: &field.ty,
+                plain: None,
                 kind: FieldKind::Flatten { prefix: String::new() },
                 rules: Rules::default(),
                 doc: String::new(),
@@ -343,7 +366,7 @@ fn variant(cx: &Ctxt, source: &syn::Variant, case: Case) -> Variant {
     };
     check_versions(cx, attrs.since.as_ref(), attrs.until.as_ref());
     let (since, until) = (attrs.since, attrs.until);
-    Variant { ident: source.ident.clone(), name, name_span, doc: doc(&source.attrs), style, fields, since, until }
+    Variant { ident: &source.ident, name, name_span, doc: doc(&source.attrs), style, fields, since, until }
 }
 
 /// The key that a Rust name becomes.
@@ -357,7 +380,7 @@ fn derived_key(cx: &Ctxt, case: Case, ident: &Ident) -> String {
     key
 }
 
-fn fields(cx: &Ctxt, source: &Fields, case: Case, builds: bool) -> Vec<Field> {
+fn fields<'a>(cx: &Ctxt, source: &'a Fields, case: Case, builds: bool) -> Vec<Field<'a>> {
     if let Fields::Unnamed(unnamed) = source {
         cx.error(unnamed.span(), "options have names: use a struct with named fields");
         return Vec::new();
@@ -396,10 +419,13 @@ fn fields(cx: &Ctxt, source: &Fields, case: Case, builds: bool) -> Vec<Field> {
             needs: Vec::new(),
             conflicts: Vec::new(),
         };
-        let is_own = |attr: &&Attribute| attr.path().is_ident("doc") || attr.path().is_ident("deprecated");
+        let whole = if builds { whole_doc(&field.attrs) } else { None };
+        let is_own = |attr: &&Attribute| {
+            whole.is_none() && attr.path().is_ident("doc") || attr.path().is_ident("deprecated")
+        };
         let built = Built {
-            doc: if builds { whole_doc(&field.attrs) } else { None },
-            attrs: if builds { field.attrs.iter().filter(is_own).cloned().collect() } else { Vec::new() },
+            attrs: if builds { field.attrs.iter().filter(is_own).collect() } else { Vec::new() },
+            doc: whole,
             preset: attrs.default,
             with: attrs.with,
             no_setter: attrs.no_setter.is_some(),
@@ -407,7 +433,8 @@ fn fields(cx: &Ctxt, source: &Fields, case: Case, builds: bool) -> Vec<Field> {
         out.push(Field {
             member: Member::Named(ident.clone()),
             binding: format_ident!("__qemu_{}", out.len()),
-            ty: field.ty.clone(),
+            ty: &field.ty,
+            plain: plain(&field.ty),
             kind,
             rules,
             doc: doc(&field.attrs),
@@ -422,7 +449,7 @@ fn fields(cx: &Ctxt, source: &Fields, case: Case, builds: bool) -> Vec<Field> {
 }
 
 /// Finds the fields that `needs` and `conflicts` name.
-fn resolve(cx: &Ctxt, fields: &mut [Field], relations: Vec<(Vec<syn::LitStr>, Vec<syn::LitStr>)>) {
+fn resolve(cx: &Ctxt, fields: &mut [Field<'_>], relations: Vec<(Vec<syn::LitStr>, Vec<syn::LitStr>)>) {
     let keys: Vec<String> = fields.iter().map(|field| field.key().cloned().unwrap_or_default()).collect();
     for (index, (needs, conflicts)) in relations.into_iter().enumerate() {
         let find = |key: syn::LitStr| {

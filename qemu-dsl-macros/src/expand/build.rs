@@ -4,17 +4,14 @@ use proc_macro::Delimiter;
 use quote::quote;
 
 use super::out::Out;
+use super::{implementation, visibility};
 use crate::attr::Build;
 use crate::model::{Field, FieldKind, Holds, Item, Rules, Shape};
 
-pub(super) fn build(out: &mut Out, item: &Item) {
+pub(super) fn build(out: &mut Out, item: &Item<'_>) {
     let Shape::Struct { fields, .. } = &item.shape else { return };
-    let (impl_generics, ty_generics, where_clause) = item.generics.split_for_impl();
-    out.text("#[allow(dead_code, deprecated, clippy::all, clippy::pedantic)] impl");
-    out.tokens(impl_generics);
-    out.tokens(&item.ident);
-    out.tokens(ty_generics);
-    out.tokens(where_clause);
+    out.text("#[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]");
+    implementation(out, item, None, item.generics);
     out.group(Delimiter::Brace, |out| {
         if let Some(build) = &item.build {
             constructor(out, item, build, fields);
@@ -28,7 +25,7 @@ pub(super) fn build(out: &mut Out, item: &Item) {
     });
 }
 
-fn constructor(out: &mut Out, item: &Item, build: &Build, fields: &[Field]) {
+fn constructor(out: &mut Out, item: &Item<'_>, build: &Build, fields: &[Field<'_>]) {
     let required = || fields.iter().filter(|field| field.is_required());
     let doc = build.doc.as_ref().map(syn::LitStr::value);
     let doc = doc.unwrap_or_else(|| {
@@ -36,13 +33,13 @@ fn constructor(out: &mut Out, item: &Item, build: &Build, fields: &[Field]) {
         format!("{what} QEMU's defaults.")
     });
     out.text(&format!("#[doc = {doc:?}] #[must_use]"));
-    out.tokens(&item.vis);
-    let calls = |field: &Field| field.built.with.is_some() && field.is_required() || field.built.preset.is_some();
+    visibility(out, item);
+    let calls = |field: &Field<'_>| field.built.with.is_some() && field.is_required() || field.built.preset.is_some();
     let is_const = !fields.iter().any(|field| calls(field) || matches!(field.kind, FieldKind::Skip | FieldKind::List { .. }));
     out.text(if is_const { "const fn new" } else { "fn new" });
     out.group(Delimiter::Parenthesis, |out| {
         for field in required() {
-            argument(out, field, &field.ty);
+            argument(out, field, field.ty, field.plain.as_deref());
             out.text(",");
         }
     });
@@ -59,13 +56,14 @@ fn constructor(out: &mut Out, item: &Item, build: &Build, fields: &[Field]) {
         out.text("Self");
         out.group(Delimiter::Brace, |out| {
             for field in fields {
-                let member = &field.member;
+                let syn::Member::Named(member) = &field.member else { continue };
                 match (&field.built.preset, field.holds()) {
                     (Some(preset), _) => match &preset.value {
                         Some(value) => out.tokens(quote!(#member: #value,)),
                         None => out.tokens(quote!(#member: ::core::default::Default::default(),)),
                     },
-                    (None, Holds::AtMostOne(_)) => out.tokens(quote!(#member: ::core::option::Option::None,)),
+                    (None, Holds::AtMostOne(_)) => out.text(&format!("{member}: ::core::option::Option::None,")),
+                    (None, _) if field.is_required() && field.built.with.is_none() => out.text(&format!("{member},")),
                     (None, _) if field.is_required() => out.tokens(quote!(#member,)),
                     (None, _) => out.tokens(quote!(#member: ::core::default::Default::default(),)),
                 }
@@ -75,38 +73,47 @@ fn constructor(out: &mut Out, item: &Item, build: &Build, fields: &[Field]) {
 }
 
 /// `name: Type`, with what `with` takes instead.
-fn argument(out: &mut Out, field: &Field, ty: &syn::Type) {
-    out.tokens(&field.member);
+fn argument(out: &mut Out, field: &Field<'_>, ty: &syn::Type, plain: Option<&str>) {
+    let syn::Member::Named(member) = &field.member else { return };
+    match &field.built.with {
+        // Its own tokens, for what `with` makes of it.
+        Some(_) => out.tokens(member),
+        None => out.text(&member.to_string()),
+    }
     out.text(":");
     match &field.built.with {
-        None => out.tokens(ty),
+        None => match plain {
+            Some(name) => out.text(name),
+            None => out.tokens(ty),
+        },
         Some(with) => out.tokens(&with.ty),
     }
 }
 
-fn setter(out: &mut Out, item: &Item, field: &Field) {
-    let member = &field.member;
+fn setter(out: &mut Out, item: &Item<'_>, field: &Field<'_>) {
+    let syn::Member::Named(member) = &field.member else { return };
+    let name = member.to_string();
     documentation(out, field);
     for attr in field.built.attrs.iter().filter(|attr| !attr.path().is_ident("doc")) {
         out.tokens(attr);
     }
     out.text("#[must_use]");
-    out.tokens(&item.vis);
-    out.text("fn");
-    out.tokens(member);
+    visibility(out, item);
+    out.text(&format!("fn {name}"));
     let ty = match field.holds() {
-        Holds::One => &field.ty,
+        Holds::One => field.ty,
         Holds::AtMostOne(ty) | Holds::Any(ty) => ty,
     };
     out.group(Delimiter::Parenthesis, |out| {
         out.text("mut self,");
-        argument(out, field, ty);
+        let inner = |plain: &'_ str| plain.strip_prefix("Option<").and_then(|name| name.strip_suffix('>')).map(str::to_owned);
+        let plain = match field.holds() {
+            Holds::AtMostOne(_) => field.plain.as_deref().and_then(inner),
+            _ => field.plain.clone(),
+        };
+        argument(out, field, ty, plain.as_deref());
     });
     out.text("-> Self");
-    let name = match member {
-        syn::Member::Named(ident) => ident.to_string(),
-        syn::Member::Unnamed(_) => return,
-    };
     out.group(Delimiter::Brace, |out| {
         if let Some(with) = &field.built.with {
             let (given, value) = (&with.name, &with.value);
@@ -121,7 +128,7 @@ fn setter(out: &mut Out, item: &Item, field: &Field) {
 }
 
 /// The field's own documentation, and its rules.
-fn documentation(out: &mut Out, field: &Field) {
+fn documentation(out: &mut Out, field: &Field<'_>) {
     let rules = rules(&field.rules, field.key());
     match &field.built.doc {
         Some(doc) if doc.is_empty() => {

@@ -14,13 +14,18 @@ use syn::{Generics, Type};
 use self::out::Out;
 use crate::model::{Field, FieldKind, Head, Item, Shape};
 
-pub(crate) fn expand(item: &Item) -> proc_macro::TokenStream {
+pub(crate) fn expand(item: &Item<'_>) -> proc_macro::TokenStream {
     let mut out = Out::default();
     out.text("#[doc(hidden)] #[allow(non_local_definitions, deprecated, clippy::all, clippy::pedantic)] const _: () =");
     out.group(Delimiter::Brace, |out| {
-        out.text("use");
-        out.tokens(&item.krate);
-        out.text("::opts::__private as __q;");
+        match &item.krate {
+            None => out.text("use ::qemu_dsl::opts::__private as __q;"),
+            Some(path) => {
+                out.text("use");
+                out.tokens(path);
+                out.text("::opts::__private as __q;");
+            }
+        }
         match &item.shape {
             Shape::Broken => write::broken(out, item),
             Shape::Value(variants) => value::value(out, item, variants),
@@ -43,22 +48,45 @@ pub(crate) fn expand(item: &Item) -> proc_macro::TokenStream {
 
 /// `impl Trait for Item`, up to its body. The library's own impls are kept out of the list of "other types that implement the trait",
 /// which would follow every message about a missing derive. Only those: under `no_implicit_prelude` the attribute does not resolve.
-fn header(out: &mut Out, item: &Item, of: &str, generics: &Generics) {
+fn header(out: &mut Out, item: &Item<'_>, of: &str, generics: &Generics) {
     out.text("#[automatically_derived]");
     if std::env::var_os("CARGO_CRATE_NAME").is_some_and(|name| name == "qemu_dsl") {
         out.text("#[diagnostic::do_not_recommend]");
     }
+    implementation(out, item, Some(of), generics);
+}
+
+/// `impl Item`, or `impl Trait for Item`.
+fn implementation(out: &mut Out, item: &Item<'_>, of: Option<&str>, generics: &Generics) {
+    let name = item.ident.to_string();
+    if generics.params.is_empty() && generics.where_clause.is_none() {
+        return match of {
+            None => out.text(&format!("impl {name}")),
+            Some(of) => out.text(&format!("impl {of} for {name}")),
+        };
+    }
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     out.text("impl");
     out.tokens(impl_generics);
-    out.text(of);
-    out.text("for");
-    out.tokens(&item.ident);
+    if let Some(of) = of {
+        out.text(of);
+        out.text("for");
+    }
+    out.text(&name);
     out.tokens(ty_generics);
     out.tokens(where_clause);
 }
 
-fn device(out: &mut Out, item: &Item) {
+/// How public the item is.
+fn visibility(out: &mut Out, item: &Item<'_>) {
+    match item.vis {
+        syn::Visibility::Public(_) => out.text("pub"),
+        syn::Visibility::Inherited => {}
+        syn::Visibility::Restricted(_) => out.tokens(item.vis),
+    }
+}
+
+fn device(out: &mut Out, item: &Item<'_>) {
     let Shape::Struct { head: Head::Implied(name) | Head::Virtio(name), .. } = &item.shape else { return };
     if item.bus.is_none() && !item.virtio_device {
         return;
@@ -96,13 +124,13 @@ impl Bounds {
 }
 
 /// The item's generics, with a bound for every field type that mentions a type parameter.
-fn bounded(item: &Item, bounds: &Bounds) -> Generics {
+fn bounded(item: &Item<'_>, bounds: &Bounds) -> Generics {
     let mut generics = item.generics.clone();
     let params: Vec<String> = item.generics.type_params().map(|param| param.ident.to_string()).collect();
     if params.is_empty() {
         return generics;
     }
-    let fields: Vec<&Field> = match &item.shape {
+    let fields: Vec<&Field<'_>> = match &item.shape {
         Shape::Struct { fields, .. } => fields.iter().collect(),
         Shape::Enum { variants, .. } | Shape::Value(variants) => {
             variants.iter().flat_map(|variant| &variant.fields).collect()

@@ -35,9 +35,19 @@ impl Out {
 
     /// What `fill` writes, in brackets.
     pub(super) fn group(&mut self, delimiter: Delimiter, fill: impl FnOnce(&mut Self)) {
-        self.flush();
         let mut inner = Self::default();
         fill(&mut inner);
+        if inner.done.is_empty() {
+            let (open, close) = match delimiter {
+                Delimiter::Parenthesis => ("(", ")"),
+                Delimiter::Brace => ("{", "}"),
+                Delimiter::Bracket => ("[", "]"),
+                Delimiter::None => ("", ""),
+            };
+            self.text.extend([open, &inner.text, close]);
+            return;
+        }
+        self.flush();
         self.done.push(TokenTree::from(Group::new(delimiter, inner.finish())).into());
     }
 

@@ -8,7 +8,7 @@ use super::out::Out;
 use super::{Bounds, bounded, header};
 use crate::model::{Field, FieldKind, Head, Item, Shape, Style, Variant};
 
-pub(super) fn read(out: &mut Out, item: &Item, shape: &Shape) {
+pub(super) fn read(out: &mut Out, item: &Item<'_>, shape: &Shape<'_>) {
     let body = match shape {
         Shape::Struct { head, fields } => {
             let head = match head {
@@ -54,7 +54,7 @@ pub(super) fn read(out: &mut Out, item: &Item, shape: &Shape) {
     }});
 }
 
-fn field(Field { member, ty, kind, .. }: &Field) -> TokenStream {
+fn field(Field { member, ty, kind, .. }: &Field<'_>) -> TokenStream {
     let read = match kind {
         FieldKind::Skip => quote_spanned!(ty.span()=> <#ty as ::core::default::Default>::default()),
         FieldKind::Flatten { prefix } => quote_spanned!(ty.span()=> __qemu_reader.flatten::<#ty>(#prefix)?),

@@ -7,10 +7,10 @@ use super::header;
 use super::out::Out;
 use crate::model::{Item, Style, Variant};
 
-pub(super) fn value(out: &mut Out, item: &Item, variants: &[Variant]) {
+pub(super) fn value(out: &mut Out, item: &Item<'_>, variants: &[Variant<'_>]) {
     let names: Vec<&String> = variants.iter().map(|variant| &variant.name).collect();
     let idents: Vec<_> = variants.iter().filter(|variant| variant.style == Style::Unit).map(|v| &v.ident).collect();
-    header(out, item, "__q::OptValue", &item.generics);
+    header(out, item, "__q::OptValue", item.generics);
     out.tokens(quote! {{
         const TYPE: __q::OptType = __q::OptType::OneOf(&[#(#names),*]);
 
@@ -22,7 +22,7 @@ pub(super) fn value(out: &mut Out, item: &Item, variants: &[Variant]) {
     if item.read {
         let bytes = names.iter().map(|name| Literal::byte_string(name.as_bytes()));
         let expected = format!("`{}`", names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("`, `"));
-        header(out, item, "__q::OptRead", &item.generics);
+        header(out, item, "__q::OptRead", item.generics);
         out.tokens(quote! {{
             fn read_value(__qemu_text: &[u8]) -> ::core::result::Result<Self, __q::ValueError> {
                 match __qemu_text {

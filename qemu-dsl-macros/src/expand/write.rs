@@ -10,15 +10,15 @@ use crate::attr::Version;
 use crate::model::{Field, FieldKind, Head, Item, Rules, Shape, Variant};
 
 /// The traits of an item that cannot have them, so that its uses give no errors of their own.
-pub(super) fn broken(out: &mut Out, item: &Item) {
-    header(out, item, "__q::QemuOpts", &item.generics);
+pub(super) fn broken(out: &mut Out, item: &Item<'_>) {
+    header(out, item, "__q::QemuOpts", item.generics);
     out.text(
         "{ const SCHEMA: &'static __q::Schema = &__q::Schema::new(__q::Head::None, &[]);
            fn write_opts(&self, _: &mut __q::OptWriter<'_>) {} }",
     );
 }
 
-pub(super) fn write(out: &mut Out, item: &Item, shape: &Shape) {
+pub(super) fn write(out: &mut Out, item: &Item<'_>, shape: &Shape<'_>) {
     header(out, item, "__q::QemuOpts", &bounded(item, &Bounds::WRITE));
     out.group(Delimiter::Brace, |out| {
         out.text("const SCHEMA: &'static __q::Schema = &__q::Schema::derived");
@@ -32,19 +32,19 @@ pub(super) fn write(out: &mut Out, item: &Item, shape: &Shape) {
     });
 }
 
-fn has_groups(shape: &Shape) -> bool {
-    let is_group = |field: &Field| matches!(field.kind, FieldKind::Flatten { .. });
+fn has_groups(shape: &Shape<'_>) -> bool {
+    let is_group = |field: &Field<'_>| matches!(field.kind, FieldKind::Flatten { .. });
     match shape {
         Shape::Struct { fields, .. } => fields.len() > 1 && fields.iter().any(is_group),
         Shape::Enum { tag, variants } => {
-            let has = |variant: &Variant| variant.fields.iter().any(is_group);
+            let has = |variant: &Variant<'_>| variant.fields.iter().any(is_group);
             variants.iter().any(|variant| has(variant) && (tag.is_some() || variant.fields.len() > 1))
         }
         Shape::Value(_) | Shape::Broken => false,
     }
 }
 
-fn schema(out: &mut Out, shape: &Shape) {
+fn schema(out: &mut Out, shape: &Shape<'_>) {
     match shape {
         Shape::Struct { head, fields } => {
             match head {
@@ -88,8 +88,8 @@ fn numbers(Version { major, minor, literal }: &Version) -> String {
     format!("({major}, {minor}), {:?}", literal.value())
 }
 
-fn fields_schema(out: &mut Out, fields: &[Field]) {
-    let fields: Vec<&Field> = fields.iter().filter(|field| !matches!(field.kind, FieldKind::Skip)).collect();
+fn fields_schema(out: &mut Out, fields: &[Field<'_>]) {
+    let fields: Vec<&Field<'_>> = fields.iter().filter(|field| !matches!(field.kind, FieldKind::Skip)).collect();
     if fields.is_empty() {
         return out.text("__q::Fields::NONE");
     }
@@ -99,7 +99,11 @@ fn fields_schema(out: &mut Out, fields: &[Field]) {
         let docs: Vec<&str> = fields.iter().map(|field| field.doc.as_str()).collect();
         out.text(&format!("keys: &[{}], docs: {:?}, kinds: &", keys.join(","), docs.join("\n")));
         out.group(Delimiter::Bracket, |out| {
-            for Field { ty, kind, .. } in &fields {
+            for Field { ty, plain, kind, .. } in &fields {
+                if let (FieldKind::Option { .. }, Some(name)) = (kind, plain) {
+                    out.text(&format!("<{name} as __q::OptField>::KIND,"));
+                    continue;
+                }
                 // With the type's own span, so that a type that is no option value is reported there.
                 out.tokens(match kind {
                     FieldKind::Flatten { .. } => {
@@ -123,7 +127,7 @@ fn fields_schema(out: &mut Out, fields: &[Field]) {
     });
 }
 
-fn written_key(field: &Field) -> &str {
+fn written_key<'f>(field: &'f Field<'_>) -> &'f str {
     match &field.kind {
         FieldKind::Flatten { prefix } => prefix,
         _ => field.key().map_or("", String::as_str),
@@ -131,7 +135,7 @@ fn written_key(field: &Field) -> &str {
 }
 
 /// The number of each field of the item among those that are written.
-fn numbering(fields: &[&Field]) -> Vec<(String, usize)> {
+fn numbering(fields: &[&Field<'_>]) -> Vec<(String, usize)> {
     fields.iter().enumerate().filter_map(|(number, field)| Some((field.key()?.clone(), number))).collect()
 }
 
@@ -168,16 +172,21 @@ fn notes(out: &mut Out, number: usize, rules: &Rules, numbers: &[(String, usize)
     }
 }
 
-fn body(out: &mut Out, item: &Item, shape: &Shape) {
+fn body(out: &mut Out, item: &Item<'_>, shape: &Shape<'_>) {
     match shape {
         Shape::Struct { fields, .. } => {
             out.text("__q::write");
             out.group(Delimiter::Parenthesis, |out| {
                 out.text("__qemu_writer, <Self as __q::QemuOpts>::SCHEMA, &");
-                parts(out, fields, |field| {
+                let reference = |field: &Field<'_>| {
                     let member = &field.member;
                     quote_spanned!(field.ty.span()=> &self.#member)
-                });
+                };
+                let text = |field: &Field<'_>| match &field.member {
+                    syn::Member::Named(name) => format!("&self.{name}"),
+                    syn::Member::Unnamed(index) => format!("&self.{}", index.index),
+                };
+                parts(out, fields, reference, text);
             });
             if let Some(check) = &item.check {
                 out.text(";");
@@ -195,10 +204,11 @@ fn body(out: &mut Out, item: &Item, shape: &Shape) {
                     out.text("=> __q::write_variant");
                     out.group(Delimiter::Parenthesis, |out| {
                         out.text(&format!("__qemu_writer, <Self as __q::QemuOpts>::SCHEMA, {number}, &"));
-                        parts(out, &variant.fields, |field| {
+                        let reference = |field: &Field<'_>| {
                             let binding = &field.binding;
                             quote::quote!(#binding)
-                        });
+                        };
+                        parts(out, &variant.fields, reference, |field| field.binding.to_string());
                     });
                     out.text(",");
                 }
@@ -208,10 +218,22 @@ fn body(out: &mut Out, item: &Item, shape: &Shape) {
     }
 }
 
-fn parts(out: &mut Out, fields: &[Field], access: impl Fn(&Field) -> proc_macro2::TokenStream) {
+/// The array of the fields: `access` is a reference to one, `text` says the same.
+fn parts(
+    out: &mut Out,
+    fields: &[Field<'_>],
+    access: impl Fn(&Field<'_>) -> proc_macro2::TokenStream,
+    text: impl Fn(&Field<'_>) -> String,
+) {
     out.group(Delimiter::Bracket, |out| {
         for field in fields {
-            let (ty, access) = (&field.ty, access(field));
+            let ty = &field.ty;
+            if let (FieldKind::Option { skip_if: None, .. }, Some(_)) = (&field.kind, &field.plain) {
+                out.text(&text(field));
+                out.text(",");
+                continue;
+            }
+            let access = access(field);
             let part = match &field.kind {
                 FieldKind::Skip => continue,
                 FieldKind::Flatten { .. } => {
