@@ -46,10 +46,25 @@ mod words;
 /// Every mistake in the attributes of an item is reported at once, at its own place.
 #[proc_macro_derive(QemuOpts, attributes(qemu))]
 pub fn derive_qemu_opts(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    let input = match syn::parse(input.clone()) {
+        Ok(input) => input,
+        Err(error) => return half_typed(input, &error),
+    };
     let cx = ctxt::Ctxt::new();
     let item = model::Item::new(&cx, &input);
     let mut out = expand::expand(&item);
     out.extend(proc_macro::TokenStream::from(cx.finish()));
+    out
+}
+
+/// The impls of an item whose inside nobody understands, so that its uses give no errors of their own.
+fn half_typed(input: proc_macro::TokenStream, error: &syn::Error) -> proc_macro::TokenStream {
+    let mut out = proc_macro::TokenStream::from(error.to_compile_error());
+    if let Ok(input) = syn::parse::Parser::parse(model::outside, input) {
+        let cx = ctxt::Ctxt::new();
+        out.extend(expand::expand(&model::Item::new(&cx, &input)));
+        // What is wrong with an item without its inside is no news.
+        drop(cx.finish());
+    }
     out
 }

@@ -30,6 +30,8 @@ pub(crate) struct Item<'a> {
     pub(crate) virtio_device: bool,
     /// At most one such device in a VM.
     pub(crate) single: bool,
+    /// An enum of words.
+    pub(crate) is_value: bool,
     pub(crate) shape: Shape<'a>,
 }
 
@@ -187,7 +189,7 @@ impl<'a> Item<'a> {
     pub(crate) fn new(cx: &Ctxt, input: &'a DeriveInput) -> Self {
         let attrs = ContainerAttrs::read(cx, &input.attrs);
         check_container(cx, &attrs, &input.data);
-        check_packed(cx, &input.attrs);
+        let is_packed = check_packed(cx, &input.attrs);
         let case = attrs.rename_all.unwrap_or(Case::Kebab);
         let shape = match &input.data {
             Data::Struct(data) => {
@@ -228,7 +230,7 @@ impl<'a> Item<'a> {
                 Shape::Broken
             }
         };
-        let shape = if is_broken(&input.data, attrs.value.is_some()) { Shape::Broken } else { shape };
+        let shape = if is_packed || is_broken(&input.data, attrs.value.is_some()) { Shape::Broken } else { shape };
         Self {
             ident: &input.ident,
             generics: &input.generics,
@@ -240,10 +242,26 @@ impl<'a> Item<'a> {
             check: attrs.check,
             bus: attrs.bus,
             single: attrs.single,
+            is_value: attrs.value.is_some(),
             virtio_device: attrs.virtio.is_some() && attrs.device.is_some(),
             shape,
         }
     }
+}
+
+/// An item without its inside.
+pub(crate) fn outside(input: syn::parse::ParseStream<'_>) -> syn::Result<DeriveInput> {
+    let attrs = Attribute::parse_outer(input)?;
+    let vis = input.parse()?;
+    let data = if input.peek(syn::Token![enum]) {
+        let (enum_token, brace_token, variants) = (input.parse()?, syn::token::Brace::default(), syn::punctuated::Punctuated::new());
+        Data::Enum(syn::DataEnum { enum_token, brace_token, variants })
+    } else {
+        Data::Struct(syn::DataStruct { struct_token: input.parse()?, fields: Fields::Unit, semi_token: None })
+    };
+    let (ident, generics) = (input.parse()?, input.parse()?);
+    input.parse::<proc_macro2::TokenStream>()?;
+    Ok(DeriveInput { attrs, vis, ident, generics, data })
 }
 
 /// Whether fields or variants have no names to make options of.
@@ -322,10 +340,12 @@ fn check_words(cx: &Ctxt, variants: &[Variant<'_>], tag: Option<&syn::LitStr>) {
 }
 
 /// Nothing can refer to a field of a packed struct, and writing does.
-fn check_packed(cx: &Ctxt, attrs: &[Attribute]) {
+fn check_packed(cx: &Ctxt, attrs: &[Attribute]) -> bool {
+    let mut is_packed = false;
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("repr")) {
         let result = attr.parse_nested_meta(|meta| {
             if meta.path.is_ident("packed") {
+                is_packed = true;
                 cx.push(meta.error("options are written from references to fields, and a packed struct's have none: remove `packed`"));
             }
             if meta.input.peek(syn::token::Paren) {
@@ -338,6 +358,7 @@ fn check_packed(cx: &Ctxt, attrs: &[Attribute]) {
         // What else is wrong with it, the compiler says.
         drop(result);
     }
+    is_packed
 }
 
 fn variant<'a>(cx: &Ctxt, source: &'a syn::Variant, case: Case) -> Variant<'a> {

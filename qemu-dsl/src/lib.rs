@@ -55,7 +55,6 @@ mod deadline;
 mod process;
 #[cfg(feature = "host")]
 mod programs;
-mod setters;
 #[cfg(feature = "host")]
 mod status;
 mod version;

@@ -169,6 +169,111 @@ fn options_that_may_be_missing() {
     assert_eq!(opts::to_text(&label).unwrap(), b"edu,label=x,new=on");
 }
 
+#[test]
+fn what_qemu_reads_otherwise_is_refused() {
+    #[derive(QemuOpts, Debug, PartialEq)]
+    #[qemu(implied = "edu", read)]
+    struct Edu {
+        count: Option<i64>,
+        text: Option<String>,
+        note: Option<bool>,
+    }
+    let read = |text: &[u8]| Edu::read_opts(text).map_err(|error| error.to_string());
+    let edu = Edu { count: None, text: None, note: None };
+    assert_eq!(read(b"edu,count=0").unwrap(), Edu { count: Some(0), ..edu });
+    let octal = "a whole number of type i64 without a zero before it, which makes QEMU read it as octal";
+    for number in ["010", "-010", "00"] {
+        let text = format!("edu,count={number}");
+        assert_eq!(
+            read(text.as_bytes()).unwrap_err(),
+            format!("the option `count` at byte 10 has the value `{number}`: expected {octal}")
+        );
+    }
+    for number in ["0x10", " 5", "5k", "+5", ""] {
+        assert!(read(format!("edu,count={number}").as_bytes()).is_err(), "{number}");
+    }
+    assert_eq!(read(b"edu,nonsense").unwrap_err(), "there is no option `nonsense` (at byte 4)");
+    assert_eq!(read(b"edu,nonote").unwrap().note, Some(false));
+    let no_head = "the text starts with `count=1`, and the name must come first: `edu`";
+    assert_eq!(read(b"count=1,note=on").unwrap_err(), no_head);
+    assert_eq!(
+        read(b"edu,text=a\0b").unwrap_err(),
+        "the text holds a NUL byte at offset 10, and no argument can: remove it"
+    );
+    let long = [&b"edu,text="[..], &vec![b'x'; 128 << 10]].concat();
+    assert_eq!(read(&long).unwrap_err(), "the text has 131081 bytes, and an argument has at most 131071");
+    // A long key is near to none of the short ones, and is not compared with them.
+    let key = [&b"edu,"[..], &vec![b'k'; 100 << 10], b"=1"].concat();
+    let started = std::time::Instant::now();
+    assert!(read(&key).is_err());
+    assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[test]
+fn rules_refuse_with_words() {
+    #[derive(QemuOpts, Debug, Clone)]
+    #[qemu(implied = "edu", build)]
+    struct Edu {
+        #[qemu(range = 4..=1024, power_of_two)]
+        size: Option<u16>,
+        #[qemu(range = -2..=7)]
+        small: Option<i8>,
+        #[qemu(range = 1024..=1_048_576)]
+        memory: Option<Size>,
+        #[qemu(needs = "small")]
+        behind: Option<bool>,
+        #[qemu(conflicts = "memory", since = "9.2")]
+        apart: Option<bool>,
+    }
+    let said = |edu: &Edu| opts::to_text(edu).map_err(|error| error.to_string());
+    let edu = Edu::new();
+    for (wrong, words) in [
+        (edu.clone().size(100), "`size` is not possible: 100 does not fit: choose a power of two, 4 to 1024"),
+        (edu.clone().size(2048), "`size` is not possible: 2048 does not fit: choose a power of two, 4 to 1024"),
+        (edu.clone().small(-3), "`small` is not possible: -3 does not fit: choose -2 to 7"),
+        (edu.clone().memory(Size::mib(2)), "`memory` is not possible: 2097152 does not fit: choose 1024 to 1048576"),
+        (edu.clone().behind(true), "`behind` is not possible: it needs `small`: set both, or leave both out"),
+        (
+            edu.clone().memory(Size::kib(1)).apart(true),
+            "`apart` is not possible: it does not go with `memory`: leave one of them out",
+        ),
+    ] {
+        assert_eq!(said(&wrong).unwrap_err(), format!("the value of {words}"));
+    }
+    for right in [edu.clone().size(4), edu.clone().small(-2).behind(false), edu.memory(Size::mib(1))] {
+        assert!(said(&right).is_ok(), "{right:?}");
+    }
+}
+
+/// Two devices of one value, by the name that a derive gives to what must differ.
+#[test]
+fn what_must_differ_is_compared() {
+    use qemu_dsl::prelude::*;
+
+    #[derive(QemuOpts)]
+    #[qemu(device = "edu", bus = qemu_dsl::bus::Pci, build)]
+    struct Edu {
+        #[qemu(unique = "station number")]
+        station: Option<u8>,
+        #[qemu(unique = "serial")]
+        serial: Option<String>,
+    }
+    let built = |first: Edu, second: Edu| {
+        let mut vm = Vm::new(Q35::new(), Tcg::new(), Haswell::new(), qemu_dsl::mib!(64));
+        vm.kernel(Kernel::new("k"));
+        vm.add(first);
+        vm.add(second);
+        vm.build().map(|command| command.to_string()).map_err(|errors| errors.to_string())
+    };
+    let edu = || Edu::new().station(1).serial("a".into());
+    assert!(built(edu(), Edu::new().station(2)).is_ok());
+    let error = built(edu(), Edu::new().station(1)).unwrap_err();
+    assert!(error.contains("two devices have the station number `1`: give one of them another"), "{error}");
+    // The first of two values in one device counts as much as the last.
+    let both = built(edu(), edu()).unwrap_err();
+    assert!(both.contains("station number") && both.contains("serial number"), "{both}");
+}
+
 /// Generated code must compile where nothing is in scope, and where the crate has another name.
 mod hygiene {
     #![no_implicit_prelude]

@@ -27,7 +27,10 @@ pub(crate) fn expand(item: &Item<'_>) -> proc_macro::TokenStream {
             }
         }
         match &item.shape {
-            Shape::Broken => write::broken(out, item),
+            Shape::Broken => {
+                write::broken(out, item);
+                device(out, item);
+            }
             Shape::Value(variants) => value::value(out, item, variants),
             shape => {
                 write::write(out, item, shape);
@@ -87,7 +90,11 @@ fn visibility(out: &mut Out, item: &Item<'_>) {
 }
 
 fn device(out: &mut Out, item: &Item<'_>) {
-    let Shape::Struct { head: Head::Implied(name) | Head::Virtio(name), .. } = &item.shape else { return };
+    let name = match &item.shape {
+        Shape::Struct { head: Head::Implied(name) | Head::Virtio(name), .. } => name,
+        Shape::Broken => "",
+        _ => return,
+    };
     if item.bus.is_none() && !item.virtio_device {
         return;
     }

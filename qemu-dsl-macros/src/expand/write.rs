@@ -11,6 +11,13 @@ use crate::model::{Field, FieldKind, Head, Item, Rules, Shape, Variant};
 
 /// The traits of an item that cannot have them, so that its uses give no errors of their own.
 pub(super) fn broken(out: &mut Out, item: &Item<'_>) {
+    if item.is_value {
+        header(out, item, "__q::OptValue", item.generics);
+        return out.text(
+            "{ const TYPE: __q::OptType = __q::OptType::Text;
+               fn write_value(&self, _: &mut __q::ValueWriter<'_, '_>) {} }",
+        );
+    }
     header(out, item, "__q::QemuOpts", item.generics);
     out.text(
         "{ const SCHEMA: &'static __q::Schema = &__q::Schema::new(__q::Head::None, &[]);

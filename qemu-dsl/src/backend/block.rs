@@ -5,12 +5,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::backing::Backing;
-use super::io::{Aio, Burst, Cache, CacheOfAio, Discard, ErrorPolicy, Limit, WriteErrorPolicy, ZeroWrites};
+use super::io::{Aio, Cache, Discard, ErrorPolicy, WriteErrorPolicy, ZeroWrites};
 use crate::opts::{
     Handle as _, Id, OptField, OptType, OptValue, OptWriter, PartKind, QemuOpts, Role, Sort, Token, Unique,
     ValueWriter, handle, into_handle,
 };
-use crate::setters::setters;
 
 handle! {
     /// A disk image of a VM, for one block device. [`Vm::drive`](crate::Vm::drive) returns it.
@@ -42,17 +41,20 @@ into_handle! {
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone)]
+#[qemu(build = "The image at `file`, in `format`.", check = Drive::check)]
 pub struct Drive<'a> {
     /// The image file.
+    #[qemu(with = |file: &'a (impl AsRef<Path> + ?Sized)| DriveFile::new(file.as_ref()))]
     file: DriveFile<'a>,
     /// The image format. Never guessed: a guest could write another format's header into a raw image.
     format: Format,
     /// The interface: always `none`, the device is added by itself.
-    #[qemu(rename = "if")]
+    #[qemu(rename = "if", default = NoInterface, no_setter)]
     interface: NoInterface,
     /// Which caches stand between guest and disk.
-    cache: Option<CacheOfAio>,
+    cache: Option<Cache>,
     /// How the host does the I/O.
+    #[qemu(no_setter)]
     aio: Option<Aio>,
     /// What happens to discarded blocks.
     discard: Option<Discard>,
@@ -62,52 +64,32 @@ pub struct Drive<'a> {
     werror: Option<WriteErrorPolicy>,
     /// What happens on read errors.
     rerror: Option<ErrorPolicy>,
-    /// Whether blocks read from the backing file are copied into the image.
+    /// Whether blocks read from the backing file are copied into the image. Not together with [`readonly`](Self::readonly).
     copy_on_read: Option<bool>,
-    /// Limit of the throughput, in bytes a second.
-    bps: Option<Limit>,
-    /// Limit of the throughput in a burst, in bytes a second.
-    #[qemu(rename = "bps_max")]
-    bps_max: Option<Burst>,
-    /// Limit of the operations a second.
-    iops: Option<Limit>,
-    /// Limit of the operations a second in a burst.
-    #[qemu(rename = "iops_max")]
-    iops_max: Option<Burst>,
-    /// Whether QEMU locks the image file.
+    /// Limit of the throughput, in bytes a second; 0 is no limit. (`THROTTLE_VALUE_MAX`, include/qemu/throttle.h)
+    #[qemu(range = 0..=1_000_000_000_000_000_i64)]
+    bps: Option<u64>,
+    /// Limit of the throughput in a burst, in bytes a second. Below [`bps`](Self::bps), it is an error of the VM.
+    #[qemu(rename = "bps_max", range = 0..=1_000_000_000_000_000_i64, needs = "bps")]
+    bps_max: Option<u64>,
+    /// Limit of the operations a second; 0 is no limit.
+    #[qemu(range = 0..=1_000_000_000_000_000_i64)]
+    iops: Option<u64>,
+    /// Limit of the operations a second in a burst. Below [`iops`](Self::iops), it is an error of the VM.
+    #[qemu(rename = "iops_max", range = 0..=1_000_000_000_000_000_i64, needs = "iops")]
+    iops_max: Option<u64>,
+    /// Whether QEMU locks the image file against a second writer.
     #[qemu(rename = "file.locking")]
     locking: Option<bool>,
     /// Whether the guest may only read.
-    readonly: Option<ReadOnly>,
+    #[qemu(no_setter)]
+    readonly: Option<bool>,
     /// Which backing file is opened.
-    #[qemu(flatten)]
+    #[qemu(flatten, default = Backing::named(format), no_setter)]
     backing: Backing<'a>,
 }
 
 impl<'a> Drive<'a> {
-    /// The image at `file`, in `format`.
-    pub fn new(file: &'a (impl AsRef<Path> + ?Sized), format: Format) -> Self {
-        Self {
-            file: DriveFile { path: ImagePath(file.as_ref()), readonly: false },
-            format,
-            interface: NoInterface,
-            cache: None,
-            aio: None,
-            discard: None,
-            detect_zeroes: None,
-            werror: None,
-            rerror: None,
-            copy_on_read: None,
-            bps: None,
-            bps_max: None,
-            iops: None,
-            iops_max: None,
-            locking: None,
-            readonly: None,
-            backing: Backing::named(format),
-        }
-    }
-
     /// Opens no backing file, whatever the image names: what it does not have itself reads as zeros. For images from strangers,
     /// which would otherwise choose a file of the host's for the guest to read.
     ///
@@ -145,59 +127,11 @@ impl<'a> Drive<'a> {
 }
 
 impl Drive<'_> {
-    /// Limit of the throughput, in bytes a second: at most 10¹⁵; 0 is no limit.
-    #[must_use]
-    pub fn bps(mut self, bps: u64) -> Self {
-        self.bps = Some(Limit(bps));
-        self.bps_max = self.bps_max.map(|burst| burst.over(bps));
-        self
-    }
-
-    /// Limit of the throughput in a burst, in bytes a second. Without [`bps`](Self::bps), or below it, it is an error of the VM.
-    #[must_use]
-    pub fn bps_max(mut self, bps_max: u64) -> Self {
-        self.bps_max = Some(Burst { max: bps_max, limit: self.bps.map(|limit| limit.0) });
-        self
-    }
-
-    /// Limit of the operations a second: at most 10¹⁵; 0 is no limit.
-    #[must_use]
-    pub fn iops(mut self, iops: u64) -> Self {
-        self.iops = Some(Limit(iops));
-        self.iops_max = self.iops_max.map(|burst| burst.over(iops));
-        self
-    }
-
-    /// Limit of the operations a second in a burst. Without [`iops`](Self::iops), or below it, it is an error of the VM.
-    #[must_use]
-    pub fn iops_max(mut self, iops_max: u64) -> Self {
-        self.iops_max = Some(Burst { max: iops_max, limit: self.iops.map(|limit| limit.0) });
-        self
-    }
-
     /// Whether the guest may only read.
     #[must_use]
     pub fn readonly(mut self, readonly: bool) -> Self {
         self.file.readonly = readonly;
-        self.readonly = Some(ReadOnly { on: readonly, copies: self.copy_on_read == Some(true) });
-        self
-    }
-
-    /// Whether blocks read from the backing file are copied into the image. Not together with [`readonly`](Self::readonly).
-    #[must_use]
-    pub fn copy_on_read(mut self, copy_on_read: bool) -> Self {
-        self.copy_on_read = Some(copy_on_read);
-        if let Some(readonly) = &mut self.readonly {
-            readonly.copies = copy_on_read;
-        }
-        self
-    }
-
-    /// Which caches stand between guest and disk.
-    #[must_use]
-    pub fn cache(mut self, cache: Cache) -> Self {
-        let native = matches!(self.aio, Some(Aio::Native(_)));
-        self.cache = Some(CacheOfAio { cache, native });
+        self.readonly = Some(readonly);
         self
     }
 
@@ -205,27 +139,39 @@ impl Drive<'_> {
     #[must_use]
     pub fn aio(mut self, aio: Aio) -> Self {
         self.aio = Some(aio);
-        match (aio, &mut self.cache) {
-            (Aio::Native(cache), _) => self.cache = Some(CacheOfAio { cache: cache.into(), native: true }),
-            (_, Some(cache)) => cache.native = false,
-            (_, None) => {}
+        if let Aio::Native(cache) = aio {
+            self.cache = Some(cache.into());
         }
         self
     }
-}
 
-setters! { @['a] Drive<'a> {
-    /// What happens to discarded blocks.
-    discard: Discard,
-    /// What happens when the guest writes zeros.
-    detect_zeroes: ZeroWrites,
-    /// What happens on write errors.
-    werror: WriteErrorPolicy,
-    /// What happens on read errors.
-    rerror: ErrorPolicy,
-    /// Whether QEMU locks the image file against a second writer.
-    locking: bool,
-} }
+    /// What must hold of several options together.
+    fn check(&self, writer: &mut OptWriter<'_>) {
+        let is_direct = matches!(self.cache, Some(Cache::None | Cache::Directsync));
+        if matches!(self.aio, Some(Aio::Native(_))) && !is_direct {
+            writer.refuse(
+                "cache",
+                "`aio=native` needs a cache that goes past the page cache: use `Cache::None` or `Cache::Directsync`",
+            );
+        }
+        if self.readonly == Some(true) && self.copy_on_read == Some(true) {
+            writer.refuse(
+                "readonly",
+                "blocks cannot be copied into an image that is not written: leave out `copy_on_read(true)`",
+            );
+        }
+        // `throttle_is_valid`, util/throttle.c
+        for (key, limit, burst) in [("bps_max", self.bps, self.bps_max), ("iops_max", self.iops, self.iops_max)] {
+            match (limit, burst) {
+                (Some(0), Some(_)) => writer.refuse(key, "a limit for bursts needs the limit itself: set both"),
+                (Some(limit), Some(burst)) if burst < limit => {
+                    writer.refuse(key, format!("a burst of {burst} is below the limit of {limit}: raise it"));
+                }
+                _ => {}
+            }
+        }
+    }
+}
 
 handle! {
     /// A read-only disk image that any number of block devices share. [`Vm::shared_image`](crate::Vm::shared_image) returns
@@ -341,6 +287,12 @@ struct DriveFile<'a> {
     readonly: bool,
 }
 
+impl<'a> DriveFile<'a> {
+    fn new(path: &'a Path) -> Self {
+        Self { path: ImagePath(path), readonly: false }
+    }
+}
+
 impl OptValue for DriveFile<'_> {
     const TYPE: OptType = OptType::Path;
 
@@ -363,25 +315,6 @@ impl OptValue for ReadOnlyFile<'_> {
             return self.0.write_value(value);
         }
         value.unique(Unique::Path(Role::ReadOnlyDisk), |value| path.write_value(value));
-    }
-}
-
-/// `readonly=`, and whether blocks would be copied into what is not written.
-#[derive(Debug, Clone, Copy)]
-struct ReadOnly {
-    on: bool,
-    copies: bool,
-}
-
-impl OptValue for ReadOnly {
-    const TYPE: OptType = OptType::Bool;
-
-    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        if self.on && self.copies {
-            return value
-                .refuse("blocks cannot be copied into an image that is not written: leave out `copy_on_read(true)`");
-        }
-        self.on.write_value(value);
     }
 }
 

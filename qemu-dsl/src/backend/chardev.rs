@@ -6,7 +6,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crate::opts::{OptType, OptValue, PartKind, QemuOpts, Role, Sort, Unique, ValueWriter, handle, into_handle};
-use crate::setters::setters;
 
 handle! {
     /// A character device of a VM, for one front end. [`Vm::chardev`](crate::Vm::chardev) returns it.
@@ -265,27 +264,13 @@ impl ChardevBackend for PassedSocket<'_> {}
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(implied = "stdio")]
+#[qemu(implied = "stdio", build = "Standard input and output, with QEMU's defaults.")]
 pub struct Stdio {
     /// Whether several front ends share it; Ctrl-A switches between them.
     mux: Option<bool>,
     /// Whether Ctrl-C ends QEMU rather than reaching the guest.
     signal: Option<bool>,
 }
-
-impl Stdio {
-    /// Standard input and output, with QEMU's defaults.
-    pub const fn new() -> Self {
-        Self { mux: None, signal: None }
-    }
-}
-
-setters! { Stdio {
-    /// Whether several front ends share it; Ctrl-A switches between them.
-    mux: bool,
-    /// Whether Ctrl-C ends QEMU rather than reaching the guest.
-    signal: bool,
-} }
 
 impl ChardevBackend for Stdio {
     const TAKES_STDIO: bool = true;
@@ -300,9 +285,10 @@ impl ChardevBackend for Stdio {
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq)]
-#[qemu(implied = "file")]
+#[qemu(implied = "file", build = "The file at `path`, emptied first.")]
 pub struct LogFile<'a> {
     /// The file.
+    #[qemu(with = |path: &'a (impl AsRef<Path> + ?Sized)| LogPath(path.as_ref()))]
     path: LogPath<'a>,
     /// Whether output is appended to what the file holds.
     append: Option<bool>,
@@ -326,18 +312,6 @@ impl OptValue for LogPath<'_> {
         value.unique(Unique::Path(Role::Log), |value| self.0.write_value(value));
     }
 }
-
-impl<'a> LogFile<'a> {
-    /// The file at `path`, emptied first.
-    pub fn new(path: &'a (impl AsRef<Path> + ?Sized)) -> Self {
-        Self { path: LogPath(path.as_ref()), append: None }
-    }
-}
-
-setters! { @['a] LogFile<'a> {
-    /// Whether output is appended to what the file holds.
-    append: bool,
-} }
 
 impl ChardevBackend for LogFile<'_> {
     const TALKS_BOTH_WAYS: bool = false;

@@ -2,7 +2,6 @@
 
 use super::{IntoSocketPath, SocketPath};
 use crate::opts::{PartKind, QemuOpts, Sort, handle, into_handle};
-use crate::setters::setters;
 use crate::{Between, Since};
 
 handle! {
@@ -122,22 +121,11 @@ impl Reconnect {
 
 /// QEMU's built-in user-mode network stack: `-netdev user`. [`Netdev`] has an example.
 #[derive(QemuOpts, Debug, Clone, Copy, Default)]
+#[qemu(build = "The stack with QEMU's defaults: the guest reaches whatever the host reaches.")]
 pub struct UserNetdev {
     /// Whether the guest is cut off from the host and the network.
     restrict: Option<bool>,
 }
-
-impl UserNetdev {
-    /// The stack with QEMU's defaults: the guest reaches whatever the host reaches.
-    pub const fn new() -> Self {
-        Self { restrict: None }
-    }
-}
-
-setters! { UserNetdev {
-    /// Whether the guest is cut off from the host and the network.
-    restrict: bool,
-} }
 
 /// What can be given where a [`Netdev`] is wanted: one of its kinds. The trait is there for its message.
 #[diagnostic::on_unimplemented(

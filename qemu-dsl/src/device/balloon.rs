@@ -1,5 +1,4 @@
 use crate::opts::QemuOpts;
-use crate::setters::setters;
 
 /// A virtio balloon: memory that the guest hands back. A VM has at most one.
 ///
@@ -11,24 +10,10 @@ use crate::setters::setters;
 /// # Ok::<(), opts::OptError>(())
 /// ```
 #[derive(QemuOpts, Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[qemu(device = "virtio-balloon", virtio, single)]
+#[qemu(device = "virtio-balloon", virtio, single, build = "A balloon with QEMU's defaults.")]
 pub struct VirtioBalloon {
     /// The guest takes memory back before it kills processes.
     deflate_on_oom: Option<bool>,
     /// The guest reports free pages, and the host frees them.
     free_page_reporting: Option<bool>,
 }
-
-impl VirtioBalloon {
-    /// A balloon with QEMU's defaults.
-    pub const fn new() -> Self {
-        Self { deflate_on_oom: None, free_page_reporting: None }
-    }
-}
-
-setters! { VirtioBalloon {
-    /// The guest takes memory back before it kills processes.
-    deflate_on_oom: bool,
-    /// The guest reports free pages, and the host frees them.
-    free_page_reporting: bool,
-} }

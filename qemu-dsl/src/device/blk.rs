@@ -1,7 +1,6 @@
 use super::{DiskSerial, IntoDiskSerial};
 use crate::backend::{BlockNode, IntoBlockNode, IoThread};
 use crate::opts::{OptType, OptValue, QemuOpts, Unique, ValueWriter};
-use crate::setters::setters;
 
 /// A virtio block device: `virtio-blk`. Linux calls the first one `/dev/vda`.
 ///
@@ -14,113 +13,39 @@ use crate::setters::setters;
 /// assert!(vm.build().unwrap().to_string().contains("virtio-blk-pci,drive=drive0,iothread=iothread0,queue-size=128"));
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(device = "virtio-blk", virtio)]
+#[qemu(device = "virtio-blk", virtio, build = "A block device on `drive`.")]
 pub struct VirtioBlk {
     /// The disk image.
+    #[qemu(with = |drive: impl IntoBlockNode| drive.into_block_node())]
     drive: BlockNode,
     /// The thread that does the I/O.
     iothread: Option<IoThread>,
-    /// How many queues; the guest uses one a CPU at most.
-    num_queues: Option<NumQueues>,
-    /// Requests in a queue, a power of two: 4 to 1024.
-    queue_size: Option<QueueSize>,
-    /// The serial number that the guest sees, at most 20 bytes.
+    /// How many queues; the guest uses one a CPU at most. (`VIRTIO_QUEUE_MAX`, include/hw/virtio/virtio.h: QEMU aborts over 1025)
+    #[qemu(range = 1..=1024)]
+    num_queues: Option<u16>,
+    /// How many requests a queue holds. (`virtio_blk_device_realize`, hw/block/virtio-blk.c)
+    #[qemu(range = 4..=1024, power_of_two)]
+    queue_size: Option<u16>,
+    /// The serial number that the guest sees.
+    #[qemu(with = |serial: impl IntoDiskSerial| serial.into_disk_serial())]
     serial: Option<DiskSerial>,
-    /// The place in the firmware's boot order, from 0.
+    /// The place in the firmware's boot order, from 0; no two devices have the same.
+    #[qemu(range = 0..=i32::MAX, with = |bootindex: u32| BootIndex(bootindex))]
     bootindex: Option<BootIndex>,
 }
-
-/// How many queues there are. QEMU refuses 0, and aborts over 1025. (`VIRTIO_QUEUE_MAX`, include/hw/virtio/virtio.h)
-#[derive(Debug, Clone, Copy)]
-struct NumQueues(u16);
-
-/// How many requests a queue holds. (`virtio_blk_device_realize`, hw/block/virtio-blk.c)
-#[derive(Debug, Clone, Copy)]
-struct QueueSize(u16);
 
 /// A place in the boot order. (`device_add_bootindex_property`, system/bootdevice.c: an `int32`)
 #[derive(Debug, Clone, Copy)]
 struct BootIndex(u32);
 
-impl From<u32> for BootIndex {
-    fn from(index: u32) -> Self {
-        Self(index)
-    }
-}
-
 impl OptValue for BootIndex {
     const TYPE: OptType = OptType::Integer;
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        if self.0 > i32::MAX.unsigned_abs() {
-            return value.refuse(format!("there is no place {} in the boot order: choose 0 to {}", self.0, i32::MAX));
-        }
         value.claim(Unique::BootIndex(self.0));
         value.integer(self.0);
     }
 }
-
-impl From<u16> for NumQueues {
-    fn from(number: u16) -> Self {
-        Self(number)
-    }
-}
-
-impl From<u16> for QueueSize {
-    fn from(size: u16) -> Self {
-        Self(size)
-    }
-}
-
-impl OptValue for NumQueues {
-    const TYPE: OptType = OptType::Integer;
-
-    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        match self.0 {
-            1..=1024 => value.integer(self.0),
-            number => value.refuse(format!("{number} queues are not possible: choose 1 to 1024")),
-        }
-    }
-}
-
-impl OptValue for QueueSize {
-    const TYPE: OptType = OptType::Integer;
-
-    fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        match self.0 {
-            size @ 4..=1024 if size.is_power_of_two() => value.integer(size),
-            size => value.refuse(format!("a queue cannot have {size} requests: choose a power of two, 4 to 1024")),
-        }
-    }
-}
-
-impl VirtioBlk {
-    /// A block device on `drive`.
-    pub fn new(drive: impl IntoBlockNode) -> Self {
-        let drive = drive.into_block_node();
-        Self { drive, iothread: None, num_queues: None, queue_size: None, serial: None, bootindex: None }
-    }
-}
-
-impl VirtioBlk {
-    /// The serial number that the guest sees.
-    #[must_use]
-    pub fn serial(mut self, serial: impl IntoDiskSerial) -> Self {
-        self.serial = Some(serial.into_disk_serial());
-        self
-    }
-}
-
-setters! { VirtioBlk {
-    /// The thread that does the I/O.
-    iothread: IoThread,
-    /// How many queues: 1 to 1024, of which the guest uses one a CPU at most. Any other number is an error of the VM.
-    num_queues: u16,
-    /// Requests in a queue: a power of two, 4 to 1024. Any other number is an error of the VM.
-    queue_size: u16,
-    /// The place in the firmware's boot order, from 0 to `i32::MAX`; no two devices have the same.
-    bootindex: u32,
-} }
 
 #[cfg(test)]
 mod tests {

@@ -16,19 +16,14 @@ use crate::opts::{OptType, OptValue, QemuOpts, Unique, ValueWriter};
 /// # Ok::<(), qemu_dsl::device::DiskSerialError>(())
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(device = "nvme", bus = Pci)]
+#[qemu(device = "nvme", bus = Pci, build = "A controller for `drive`.")]
 pub struct Nvme {
     /// The disk image.
+    #[qemu(with = |drive: impl IntoBlockNode| drive.into_block_node())]
     drive: BlockNode,
     /// The serial number, which an `NVMe` controller must have.
+    #[qemu(with = |serial: impl IntoDiskSerial| serial.into_disk_serial())]
     serial: DiskSerial,
-}
-
-impl Nvme {
-    /// A controller for `drive`.
-    pub fn new(drive: impl IntoBlockNode, serial: impl IntoDiskSerial) -> Self {
-        Self { drive: drive.into_block_node(), serial: serial.into_disk_serial() }
-    }
 }
 
 /// A PCI Express port that one device can be plugged into, also later: `pcie-root-port`.

@@ -11,15 +11,9 @@ use crate::opts::QemuOpts;
 /// assert!(vm.build().unwrap().to_string().contains("virtio-rng-pci,rng=rng0"));
 /// ```
 #[derive(QemuOpts, Debug)]
-#[qemu(device = "virtio-rng", virtio)]
+#[qemu(device = "virtio-rng", virtio, build = "A generator that takes its numbers from `rng`.")]
 pub struct VirtioRng {
     /// Where the random numbers come from.
+    #[qemu(with = |rng: impl IntoRngBackend| rng.into_rng_backend())]
     rng: RngBackend,
-}
-
-impl VirtioRng {
-    /// A generator that takes its numbers from `rng`.
-    pub fn new(rng: impl IntoRngBackend) -> Self {
-        Self { rng: rng.into_rng_backend() }
-    }
 }

@@ -9,28 +9,28 @@ use super::{Context, FieldKind, FieldSchema, Head, Id, OptError, OptType, OptWri
 #[non_exhaustive]
 pub enum JsonForm {
     /// `-device` (QEMU 6.2 and later) and `device_add`.
-    Device,
+    DeviceAdd,
     /// `-netdev` (QEMU 7.2 and later) and `netdev_add`.
-    Netdev,
+    NetdevAdd,
     /// `-object` (QEMU 6.0 and later) and `object-add`.
-    Object,
+    ObjectAdd,
     /// `-blockdev` and `blockdev-add`. The id is the key `node-name`.
-    Blockdev,
+    BlockdevAdd,
 }
 
 impl JsonForm {
     /// The key that the head is the value of.
     const fn head(self) -> &'static str {
         match self {
-            Self::Device | Self::Blockdev => "driver",
-            Self::Netdev => "type",
-            Self::Object => "qom-type",
+            Self::DeviceAdd | Self::BlockdevAdd => "driver",
+            Self::NetdevAdd => "type",
+            Self::ObjectAdd => "qom-type",
         }
     }
 
     const fn id(self) -> &'static str {
         match self {
-            Self::Blockdev => "node-name",
+            Self::BlockdevAdd => "node-name",
             _ => "id",
         }
     }
@@ -48,7 +48,7 @@ impl JsonForm {
 /// use qemu_dsl::id;
 /// use qemu_dsl::opts::{self, Context, JsonForm, Transport};
 /// let balloon = VirtioBalloon::new().deflate_on_oom(true);
-/// let json = opts::to_json(&balloon, JsonForm::Device, Some(id!("b0")), Context::new(Transport::Pci, None))?;
+/// let json = opts::to_json(&balloon, JsonForm::DeviceAdd, Some(id!("b0")), Context::new(Transport::Pci, None))?;
 /// assert_eq!(json, r#"{"driver":"virtio-balloon-pci","id":"b0","deflate-on-oom":true}"#);
 /// # Ok::<(), opts::OptError>(())
 /// ```
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn values_have_their_types_and_keys_their_places() {
-        let json = to_json(&thing("a,,b\"\\\n="), JsonForm::Object, Some(crate::id!("t")), Context::default()).unwrap();
+        let json = to_json(&thing("a,,b\"\\\n="), JsonForm::ObjectAdd, Some(crate::id!("t")), Context::default()).unwrap();
         assert_eq!(
             json,
             "{\"qom-type\":\"thing\",\"id\":\"t\",\"on\":true,\"count\":-7,\"size\":1048576,\"text\":\"a,,b\\\"\\\\\\u000a=\",\
@@ -282,7 +282,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt as _;
         let path = std::path::Path::new(std::ffi::OsStr::from_bytes(b"/\xff"));
         let rng = crate::backend::RngRandom::file(path);
-        let error = to_json(&rng, JsonForm::Object, None, Context::default()).unwrap_err();
+        let error = to_json(&rng, JsonForm::ObjectAdd, None, Context::default()).unwrap_err();
         assert!(matches!(error, OptError::Value { ref option, .. } if option == "filename"), "{error}");
     }
 }

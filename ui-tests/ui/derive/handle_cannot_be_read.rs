@@ -2,7 +2,7 @@ use qemu_dsl::backend::Chardev;
 use qemu_dsl::prelude::*;
 
 #[derive(QemuOpts)]
-#[qemu(implied = "edu")]
+#[qemu(implied = "edu", read)]
 struct Edu {
     chardev: Chardev,
 }
