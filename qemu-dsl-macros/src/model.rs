@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use proc_macro2::Span;
 use quote::format_ident;
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Data, DeriveInput, Fields, GenericArgument, Generics, Ident, Member, Path, PathArguments, Type, TypePath, Visibility};
+use syn::{
+    Attribute, Data, DeriveInput, Fields, GenericArgument, Generics, Ident, Member, Path, PathArguments, Type,
+    TypePath, Visibility,
+};
 
 use crate::attr::{Build, ContainerAttrs, FieldAttrs, Place, Preset, Version, With, doc, whole_doc};
 use crate::ctxt::Ctxt;
@@ -168,9 +171,8 @@ fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
 
 /// The name of a type that needs no span: a number, `bool`, `String`, or an `Option` of one.
 fn plain(ty: &Type) -> Option<String> {
-    const NAMES: &[&str] = &[
-        "bool", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "char", "String",
-    ];
+    const NAMES: &[&str] =
+        &["bool", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "char", "String"];
     let Type::Path(TypePath { qself: None, path, .. }) = ty else { return None };
     let segment = path.segments.first().filter(|_| path.segments.len() == 1 && path.leading_colon.is_none())?;
     match &segment.arguments {
@@ -254,7 +256,8 @@ pub(crate) fn outside(input: syn::parse::ParseStream<'_>) -> syn::Result<DeriveI
     let attrs = Attribute::parse_outer(input)?;
     let vis = input.parse()?;
     let data = if input.peek(syn::Token![enum]) {
-        let (enum_token, brace_token, variants) = (input.parse()?, syn::token::Brace::default(), syn::punctuated::Punctuated::new());
+        let (enum_token, brace_token, variants) =
+            (input.parse()?, syn::token::Brace::default(), syn::punctuated::Punctuated::new());
         Data::Enum(syn::DataEnum { enum_token, brace_token, variants })
     } else {
         Data::Struct(syn::DataStruct { struct_token: input.parse()?, fields: Fields::Unit, semi_token: None })
@@ -346,7 +349,9 @@ fn check_packed(cx: &Ctxt, attrs: &[Attribute]) -> bool {
         let result = attr.parse_nested_meta(|meta| {
             if meta.path.is_ident("packed") {
                 is_packed = true;
-                cx.push(meta.error("options are written from references to fields, and a packed struct's have none: remove `packed`"));
+                cx.push(meta.error(
+                    "options are written from references to fields, and a packed struct's have none: remove `packed`",
+                ));
             }
             if meta.input.peek(syn::token::Paren) {
                 let inner;
@@ -441,9 +446,8 @@ fn fields<'a>(cx: &Ctxt, source: &'a Fields, case: Case, builds: bool) -> Vec<Fi
             conflicts: Vec::new(),
         };
         let whole = if builds { whole_doc(&field.attrs) } else { None };
-        let is_own = |attr: &&Attribute| {
-            whole.is_none() && attr.path().is_ident("doc") || attr.path().is_ident("deprecated")
-        };
+        let is_own =
+            |attr: &&Attribute| whole.is_none() && attr.path().is_ident("doc") || attr.path().is_ident("deprecated");
         let built = Built {
             attrs: if builds { field.attrs.iter().filter(is_own).collect() } else { Vec::new() },
             doc: whole,
@@ -464,7 +468,10 @@ fn fields<'a>(cx: &Ctxt, source: &'a Fields, case: Case, builds: bool) -> Vec<Fi
     }
     resolve(cx, &mut out, relations);
     if out.len() > 128 {
-        cx.error(source.span(), "more than 128 options in one struct: put some in a group of their own, and `flatten` it");
+        cx.error(
+            source.span(),
+            "more than 128 options in one struct: put some in a group of their own, and `flatten` it",
+        );
     }
     out
 }

@@ -35,7 +35,8 @@ fn constructor(out: &mut Out, item: &Item<'_>, build: &Build, fields: &[Field<'_
     out.text(&format!("#[doc = {doc:?}] #[must_use]"));
     visibility(out, item);
     let calls = |field: &Field<'_>| field.built.with.is_some() && field.is_required() || field.built.preset.is_some();
-    let is_const = !fields.iter().any(|field| calls(field) || matches!(field.kind, FieldKind::Skip | FieldKind::List { .. }));
+    let is_const =
+        !fields.iter().any(|field| calls(field) || matches!(field.kind, FieldKind::Skip | FieldKind::List { .. }));
     out.text(if is_const { "const fn new" } else { "fn new" });
     out.group(Delimiter::Parenthesis, |out| {
         for field in required() {
@@ -106,7 +107,8 @@ fn setter(out: &mut Out, item: &Item<'_>, field: &Field<'_>) {
     };
     out.group(Delimiter::Parenthesis, |out| {
         out.text("mut self,");
-        let inner = |plain: &'_ str| plain.strip_prefix("Option<").and_then(|name| name.strip_suffix('>')).map(str::to_owned);
+        let inner =
+            |plain: &'_ str| plain.strip_prefix("Option<").and_then(|name| name.strip_suffix('>')).map(str::to_owned);
         let plain = match field.holds() {
             Holds::AtMostOne(_) => field.plain.as_deref().and_then(inner),
             _ => field.plain.clone(),
@@ -132,7 +134,8 @@ fn documentation(out: &mut Out, field: &Field<'_>) {
     let rules = rules(&field.rules, field.key());
     match &field.built.doc {
         Some(doc) if doc.is_empty() => {
-            let what = field.key().map_or_else(|| "Sets a group of options.".to_owned(), |key| format!("Sets `{key}=`."));
+            let what =
+                field.key().map_or_else(|| "Sets a group of options.".to_owned(), |key| format!("Sets `{key}=`."));
             out.text(&format!("#[doc = {what:?}]"));
         }
         Some(doc) => out.text(&format!("#[doc = {doc:?}]")),

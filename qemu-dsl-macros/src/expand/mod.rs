@@ -120,8 +120,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    const WRITE: Self =
-        Self { field: &["OptField"], group: &["QemuOpts"], list: &["OptList"], skipped: &[] };
+    const WRITE: Self = Self { field: &["OptField"], group: &["QemuOpts"], list: &["OptList"], skipped: &[] };
     const READ: Self = Self {
         field: &["OptField", "OptReadField"],
         group: &["ReadOpts"],

@@ -206,7 +206,8 @@ fn body(out: &mut Out, item: &Item<'_>, shape: &Shape<'_>) {
             out.group(Delimiter::Brace, |out| {
                 for (number, variant) in variants.iter().enumerate() {
                     let ident = &variant.ident;
-                    let bound = variant.fields.iter().map(|Field { member, binding, .. }| quote::quote!(#member: #binding));
+                    let bound =
+                        variant.fields.iter().map(|Field { member, binding, .. }| quote::quote!(#member: #binding));
                     out.tokens(quote::quote!(Self::#ident { #(#bound,)* }));
                     out.text("=> __q::write_variant");
                     out.group(Delimiter::Parenthesis, |out| {

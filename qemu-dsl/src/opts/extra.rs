@@ -94,7 +94,9 @@ fn why_not(schema: &Schema, key: &str, is_twice: bool) -> Option<&'static str> {
 
 fn has(schema: &Schema, prefix: &str, key: &str) -> bool {
     schema.fields().any(|field| match field.kind {
-        FieldKind::Value(_) | FieldKind::List(_) | FieldKind::Groups(_) => key.strip_prefix(prefix).is_some_and(|key| key == field.key.name),
+        FieldKind::Value(_) | FieldKind::List(_) | FieldKind::Groups(_) => {
+            key.strip_prefix(prefix).is_some_and(|key| key == field.key.name)
+        }
         FieldKind::Flatten(group) => key.strip_prefix(prefix).is_some_and(|key| has(group, field.key.name, key)),
     })
 }

@@ -157,7 +157,10 @@ impl Note {
 }
 
 /// A field of any type, as the derive hands it over.
-#[diagnostic::on_unimplemented(message = "`{Self}` cannot be the value of a QEMU option", label = "not an option value")]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a QEMU option",
+    label = "not an option value"
+)]
 pub trait Part {
     /// Writes all that the field says; `key` is `,key=`.
     fn write(&self, key: &'static str, writer: &mut OptWriter<'_>);
@@ -309,4 +312,3 @@ fn check_relations(writer: &mut OptWriter<'_>, fields: &Fields, written: u128) {
         }
     }
 }
-

@@ -41,7 +41,7 @@ impl JsonForm {
 ///
 /// # Errors
 ///
-/// What [`to_text`](super::to_text) refuses, and a text that is not UTF-8, which JSON cannot hold.
+/// What [`to_text`](super::to_text) refuses, a part of something else that says no name, and a text that is not UTF-8, which JSON cannot hold.
 ///
 /// ```
 /// use qemu_dsl::device::VirtioBalloon;
@@ -81,6 +81,10 @@ fn json_of(schema: &Schema, text: &[u8], form: JsonForm, id: Option<Id>) -> Resu
         let end = memchr::memchr(b',', text).unwrap_or(text.len());
         insert(&mut root, form.head(), quoted(form.head(), &text[..end])?);
         rest = text.get(end + 1..).unwrap_or_default();
+    } else if form != JsonForm::BlockdevAdd {
+        let reason =
+            "this type has no name of its own: give the type that it is a part of, such as `Netdev::from(user)`";
+        return Err(OptError::Value { option: form.head().to_owned(), reason: reason.to_owned() });
     }
     if let Some(id) = id {
         insert(&mut root, form.id(), quoted(form.id(), id.as_str().as_bytes())?);
@@ -266,7 +270,8 @@ mod tests {
 
     #[test]
     fn values_have_their_types_and_keys_their_places() {
-        let json = to_json(&thing("a,,b\"\\\n="), JsonForm::ObjectAdd, Some(crate::id!("t")), Context::default()).unwrap();
+        let json =
+            to_json(&thing("a,,b\"\\\n="), JsonForm::ObjectAdd, Some(crate::id!("t")), Context::default()).unwrap();
         assert_eq!(
             json,
             "{\"qom-type\":\"thing\",\"id\":\"t\",\"on\":true,\"count\":-7,\"size\":1048576,\"text\":\"a,,b\\\"\\\\\\u000a=\",\
@@ -275,6 +280,15 @@ mod tests {
         );
         let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(parsed["text"], "a,,b\"\\\n=");
+    }
+
+    #[test]
+    fn a_part_without_a_name_is_refused() {
+        let user = crate::backend::UserNetdev::new();
+        let error = to_json(&user, JsonForm::NetdevAdd, None, Context::default()).unwrap_err();
+        assert!(matches!(error, OptError::Value { ref option, .. } if option == "type"), "{error}");
+        let netdev = crate::backend::Netdev::from(user);
+        assert_eq!(to_json(&netdev, JsonForm::NetdevAdd, None, Context::default()).unwrap(), r#"{"type":"user"}"#);
     }
 
     #[test]

@@ -50,9 +50,9 @@ pub use fields::Rule;
 pub use handle::Handle;
 pub(crate) use handle::{Issued, Part, PartKind, PartRef, Sort, Token, Trait, VmTag, handle, into_handle};
 pub use id::{Id, IdError, IntoId};
-pub(crate) use noted::{Claim, Noted, Role, Unique};
 pub use json::{JsonForm, to_json};
 pub use list::{OptGroups, OptList};
+pub(crate) use noted::{Claim, Noted, Role, Unique};
 pub use qemu_dsl_macros::QemuOpts;
 pub use read::{OptRead, OptReadField, OptReadList, OptReader, ReadOpts};
 pub use schema::{FieldKind, FieldSchema, Head, OptType, Schema, VariantSchema};
@@ -65,8 +65,8 @@ pub use writer::{Context, Key, OptWriter, Transport, ValueWriter};
 pub mod __private {
     pub use super::fields::{Fields, Kind, NOTHING, Note, Part, group, list, write, write_variant};
     pub use super::{
-        Head, Key, OptField, OptGroups, OptList, OptRead, OptReadField, OptReadList, OptReader, OptType, OptValue, OptWriter,
-        QemuOpts, ReadError, ReadOpts, Schema, ValueError, ValueWriter, VariantSchema,
+        Head, Key, OptField, OptGroups, OptList, OptRead, OptReadField, OptReadList, OptReader, OptType, OptValue,
+        OptWriter, QemuOpts, ReadError, ReadOpts, Schema, ValueError, ValueWriter, VariantSchema,
     };
     pub use crate::bus::Virtio;
     pub use crate::device::Device;

@@ -238,7 +238,10 @@ impl<'a> OptReader<'a> {
     /// The error for a text that starts with an option where a name belongs.
     fn no_head(&self, names: &[&str]) -> ReadError {
         let end = memchr::memchr(b',', self.text).unwrap_or(self.text.len());
-        ReadError::NoHead { expected: names.join("`, `"), found: String::from_utf8_lossy(&self.text[..end]).into_owned() }
+        ReadError::NoHead {
+            expected: names.join("`, `"),
+            found: String::from_utf8_lossy(&self.text[..end]).into_owned(),
+        }
     }
 
     /// Takes the field `key`. Of several values the last one counts, as in QEMU.
@@ -344,7 +347,9 @@ impl<'a> OptReader<'a> {
         match self.entries.iter().find(|entry| !entry.taken) {
             None => Ok(()),
             Some(entry) => Err(ReadError::Unknown {
-                option: entry.word.map_or_else(|| entry.key.to_string(), |word| String::from_utf8_lossy(word).into_owned()),
+                option: entry
+                    .word
+                    .map_or_else(|| entry.key.to_string(), |word| String::from_utf8_lossy(word).into_owned()),
                 offset: entry.key_at,
                 suggestion: closest(&entry.key, schema),
             }),
@@ -399,7 +404,14 @@ fn bare_word(word: &[u8], at: usize) -> Entry<'_> {
         Some(key) => (key, b"off"),
         None => (word, b"on"),
     };
-    Entry { word: Some(word), key: String::from_utf8_lossy(key), value: Cow::Borrowed(value), key_at: at, value_at: at, taken: false }
+    Entry {
+        word: Some(word),
+        key: String::from_utf8_lossy(key),
+        value: Cow::Borrowed(value),
+        key_at: at,
+        value_at: at,
+        taken: false,
+    }
 }
 
 /// The value that starts at `start`, and where the next option starts.

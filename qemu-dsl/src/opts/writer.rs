@@ -150,7 +150,17 @@ impl<'a> OptWriter<'a> {
     /// A writer at the end of `out`. The id, if there is one, is written right behind the head.
     pub(crate) fn new(out: &'a mut Vec<u8>, context: Context, id: Option<&'a Id>) -> Self {
         let start = out.len();
-        Self { out, start, context, id, prefixes: [Prefix { text: "", number: None }; MAX_DEPTH], depth: 0, noted: None, claims: 0, error: None }
+        Self {
+            out,
+            start,
+            context,
+            id,
+            prefixes: [Prefix { text: "", number: None }; MAX_DEPTH],
+            depth: 0,
+            noted: None,
+            claims: 0,
+            error: None,
+        }
     }
 
     /// The same, and notes what is used and what must differ.

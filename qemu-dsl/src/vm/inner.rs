@@ -431,8 +431,8 @@ impl Inner {
         #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
         let part = self.command.scratch.noted.parts.len() as u32;
         let (kind, is_spare) = (PORT, nr == 0);
-        let port = Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None };
-        self.command.scratch.noted.parts.push(port);
+        let noted = Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None };
+        self.command.scratch.noted.parts.push(noted);
         PartRef { vm: self.tag, part }
     }
 
