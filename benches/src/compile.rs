@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+
 use crate::measure::ms;
 
 /// A package that is made for measuring, in a workspace of its own.
@@ -23,6 +26,13 @@ fn run(command: &mut Command) -> String {
     let output = command.output().expect("cargo runs");
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Milliseconds that processors have spent on children that have ended.
+fn cpu_of_children() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the kernel counts");
+    let time = usage.user_time() + usage.system_time();
+    ms(std::time::Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or_default()))
 }
 
 impl Package {
@@ -61,6 +71,17 @@ impl Package {
         let started = Instant::now();
         run(cargo(&self.dir, &self.target).arg("check"));
         ms(started.elapsed())
+    }
+
+    /// Milliseconds that processors spend on `cargo check` after a change of `main.rs`, with all dependencies checked.
+    ///
+    /// # Panics
+    ///
+    /// When it does not compile.
+    pub fn check_cpu(&self) -> f64 {
+        let before = cpu_of_children();
+        self.check();
+        cpu_of_children() - before
     }
 
     /// Milliseconds of `cargo build` from nothing.
@@ -154,28 +175,55 @@ pub fn devices(count: usize) -> String {
     main + "    println!(\"{}\", vm.build().unwrap());\n}\n"
 }
 
-/// A program with so many structs that derive their options.
-pub fn derives(count: usize) -> String {
-    let mut main = String::from("#![allow(dead_code)]\nuse qemu_dsl::bus::Pci;\nuse qemu_dsl::prelude::*;\n");
-    for number in 0..count {
-        let _ = writeln!(
-            main,
-            "/// A device.\n#[derive(QemuOpts)]\n#[qemu(device = \"device-{number}\", bus = Pci)]\nstruct Device{number} {{\n    \
-             first: u32,\n    second: Option<bool>,\n    #[qemu(since = \"9.2\")]\n    third: Option<String>,\n    \
-             #[qemu(rename = \"x-fourth\")]\n    fourth: Option<u64>,\n}}"
-        );
-    }
-    main + "fn main() {}\n"
+/// Who derives what for the ten fields of a struct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Derives {
+    /// Nobody.
+    Nothing,
+    /// Schema and writer.
+    Options,
+    /// These, and a constructor with nine setters.
+    Setters,
+    /// serde's `Serialize` and `Deserialize`.
+    Serde,
 }
 
-/// The same structs without the derive.
-pub fn plain_structs(count: usize) -> String {
+/// A program with so many structs of ten fields.
+pub fn structs(count: usize, derives: Derives) -> String {
+    const FIELDS: [(&str, &str); 10] = [
+        ("first", "u32"),
+        ("second", "Option<bool>"),
+        ("third", "Option<String>"),
+        ("fourth", "Option<u64>"),
+        ("fifth", "Option<u32>"),
+        ("sixth", "Option<bool>"),
+        ("seventh", "Option<String>"),
+        ("eighth", "Option<u16>"),
+        ("ninth", "Option<i64>"),
+        ("tenth", "Option<u8>"),
+    ];
     let mut main = String::from("#![allow(dead_code)]\n");
+    main += match derives {
+        Derives::Nothing => "",
+        Derives::Options | Derives::Setters => "use qemu_dsl::bus::Pci;\nuse qemu_dsl::prelude::*;\n",
+        Derives::Serde => "use serde::{Deserialize, Serialize};\n",
+    };
     for number in 0..count {
-        let _ = writeln!(
-            main,
-            "/// A device.\nstruct Device{number} {{ first: u32, second: Option<bool>, third: Option<String>, fourth: Option<u64> }}"
-        );
+        let _ = match derives {
+            Derives::Nothing => Ok(()),
+            Derives::Options => writeln!(main, "#[derive(QemuOpts)]\n#[qemu(device = \"device-{number}\", bus = Pci)]"),
+            Derives::Setters => {
+                writeln!(main, "#[derive(QemuOpts)]\n#[qemu(device = \"device-{number}\", bus = Pci, build)]")
+            }
+            Derives::Serde => {
+                writeln!(main, "#[derive(Serialize, Deserialize)]\n#[serde(rename_all = \"kebab-case\")]")
+            }
+        };
+        let _ = writeln!(main, "struct Device{number} {{");
+        for (name, ty) in FIELDS {
+            let _ = writeln!(main, "    /// The {name} of the options of this device.\n    {name}: {ty},");
+        }
+        main += "}\n";
     }
     main + "fn main() {}\n"
 }

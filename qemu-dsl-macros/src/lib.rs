@@ -56,7 +56,7 @@ mod words;
 /// | `skip` | never written; read back as its `Default` |
 /// | `skip_if = path` | not written when `path(&field)` is true; read back as its `Default` when it is missing |
 ///
-/// `Option` fields are left out when they are `None`. A struct has at most 128 options of its own.
+/// `Option` fields are left out when they are `None`. A struct has at most 64 options of its own.
 ///
 /// # On a field: what must hold
 ///

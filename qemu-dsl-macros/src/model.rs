@@ -467,10 +467,10 @@ fn fields<'a>(cx: &Ctxt, source: &'a Fields, case: Case, builds: bool) -> Vec<Fi
         });
     }
     resolve(cx, &mut out, relations);
-    if out.len() > 128 {
+    if out.len() > 64 {
         cx.error(
             source.span(),
-            "more than 128 options in one struct: put some in a group of their own, and `flatten` it",
+            "more than 64 options in one struct: put some in a group of their own, and `flatten` it",
         );
     }
     out

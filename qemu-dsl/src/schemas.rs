@@ -5,7 +5,7 @@
 //! use qemu_dsl::schemas::SCHEMAS;
 //! let disk = SCHEMAS.iter().find(|described| described.of == "VirtioBlk").unwrap();
 //! assert_eq!(disk.flag, "-device");
-//! assert!(disk.schema.fields.iter().any(|field| field.key.name == "queue-size"));
+//! assert!(disk.schema.fields().any(|field| field.key.name == "queue-size"));
 //! ```
 
 use crate::accel::{Hvf, Kvm, Tcg, X86_64};

@@ -111,7 +111,7 @@ pub struct Note {
     what: What,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     Since((u16, u16), &'static str),
     Until((u16, u16), &'static str),
@@ -232,83 +232,103 @@ pub fn write_variant(writer: &mut OptWriter<'_>, schema: &'static Schema, number
     }
 }
 
+#[inline]
 fn write_fields(writer: &mut OptWriter<'_>, fields: &Fields, parts: &[&dyn Part]) {
-    if fields.notes.is_empty() {
-        for (key, part) in fields.keys.iter().zip(parts) {
-            part.write(key, writer);
-        }
-        return;
+    if !fields.notes.is_empty() {
+        return write_noted(writer, fields, parts);
     }
+    for (key, part) in fields.keys.iter().zip(parts) {
+        part.write(key, writer);
+    }
+}
+
+// By themselves, so that the loop above stays small: most structs have no rules.
+#[inline(never)]
+fn write_noted(writer: &mut OptWriter<'_>, fields: &Fields, parts: &[&dyn Part]) {
     let mut notes = fields.notes;
-    let mut written = 0_u128;
+    let (mut written, mut relations) = (0_u64, false);
     for (number, (key, part)) in fields.keys.iter().zip(parts).enumerate() {
         let start = writer.len();
         part.write(key, writer);
         let is_written = writer.len() != start;
-        written |= u128::from(is_written) << number;
-        let own = notes.iter().take_while(|note| usize::from(note.field) == number).count();
-        let (own, rest) = notes.split_at(own);
-        notes = rest;
-        if is_written && !own.is_empty() {
-            check_value(writer, name(key), own, start);
+        // The derive takes no more than 64 fields.
+        written |= u64::from(is_written) << (number & 63);
+        // Most fields have none.
+        while let [note, rest @ ..] = notes
+            && usize::from(note.field) == number
+        {
+            notes = rest;
+            if is_written {
+                relations |= matches!(note.what, What::Needs(_) | What::Conflicts(_));
+                check_value(writer, fields, *note, start);
+            }
         }
     }
-    check_relations(writer, fields, written);
+    if relations {
+        check_relations(writer, fields, written);
+    }
 }
 
-/// What must hold of one value, which stands at the end of the text.
-fn check_value(writer: &mut OptWriter<'_>, key: &'static str, notes: &[Note], start: usize) {
-    let mut range = None;
-    let mut power_of_two = false;
-    for note in notes {
-        match note.what {
-            What::Since(version, text) => writer.require(&Key::new(key).since(version, text)),
-            What::Until(version, text) => writer.require(&Key::new(key).until(version, text)),
-            What::Range(from, to) => range = Some((from, to)),
-            What::PowerOfTwo => power_of_two = true,
-            What::Unique(name) => writer.claim_value(name, start),
-            What::Needs(_) | What::Conflicts(_) => {}
-        }
-    }
-    if range.is_none() && !power_of_two {
-        return;
-    }
-    let Some(value) = number(writer.value_from(start)) else {
-        return writer.refuse(key, "it is no number, and the option has a range");
+/// What must hold of the value that stands at the end of the text, from `start` on.
+#[inline(never)]
+fn check_value(writer: &mut OptWriter<'_>, fields: &Fields, note: Note, start: usize) {
+    let text = fields.keys[usize::from(note.field)];
+    let key = || name(text);
+    let (from, to) = match note.what {
+        What::Since(version, text) => return writer.require(&Key::new(key()).since(version, text)),
+        What::Until(version, text) => return writer.require(&Key::new(key()).until(version, text)),
+        What::Unique(name) => return writer.claim_value(name, start, text),
+        What::Range(from, to) => (from, to),
+        What::PowerOfTwo => (1, i128::MAX),
+        What::Needs(_) | What::Conflicts(_) => return,
     };
-    let fits = range.is_none_or(|(from, to)| (from..=to).contains(&value))
-        && (!power_of_two || u128::try_from(value).is_ok_and(u128::is_power_of_two));
-    if !fits {
-        let what = if power_of_two { "a power of two" } else { "a number" };
-        writer.refuse(
-            key,
-            match range {
-                Some((from, to)) if power_of_two => format!("{value} does not fit: choose {what}, {from} to {to}"),
-                Some((from, to)) => format!("{value} does not fit: choose {from} to {to}"),
-                None => format!("{value} does not fit: choose {what}"),
-            },
-        );
+    let is_power = |value: i128| u128::try_from(value).is_ok_and(u128::is_power_of_two);
+    match number(writer.value_from(start, text)) {
+        None => writer.refuse(key(), "it is no number, and the option has a range"),
+        Some(value) if (from..=to).contains(&value) && (note.what != What::PowerOfTwo || is_power(value)) => {}
+        Some(value) => {
+            // All rules in one sentence.
+            let rules = || fields.notes.iter().filter(|other| other.field == note.field).map(|other| other.what);
+            let power = if rules().any(|what| what == What::PowerOfTwo) { "a power of two" } else { "" };
+            let range = rules().find_map(|what| match what {
+                What::Range(from, to) => Some(format!("{from} to {to}")),
+                _ => None,
+            });
+            let comma = if power.is_empty() || range.is_none() { "" } else { ", " };
+            let range = range.unwrap_or_default();
+            writer.refuse(key(), format!("{value} does not fit: choose {power}{comma}{range}"));
+        }
     }
 }
 
 /// A number as it is written, sizes included.
 fn number(text: &[u8]) -> Option<i128> {
+    // Nearly always a few digits.
+    let digit = |number: u64, byte: &u8| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'));
+    if (1..19).contains(&text.len())
+        && let Some(number) = text.iter().try_fold(0, digit)
+    {
+        return Some(number.into());
+    }
     let text = std::str::from_utf8(text).ok()?;
     text.parse().ok().or_else(|| super::Size::parse(text).map(|size| size.as_bytes().into()))
 }
 
-fn check_relations(writer: &mut OptWriter<'_>, fields: &Fields, written: u128) {
-    let is_written = |number: u8| written >> number & 1 == 1;
+/// What fields say of each other.
+#[inline(never)]
+fn check_relations(writer: &mut OptWriter<'_>, fields: &Fields, written: u64) {
+    let is_written = |number: u8| written >> (number & 63) & 1 == 1;
     let key = |number: u8| name(fields.keys[usize::from(number)]);
     for note in fields.notes.iter().filter(|note| is_written(note.field)) {
-        match note.what {
+        let reason = match note.what {
             What::Needs(other) if !is_written(other) => {
-                writer.refuse(key(note.field), format!("it needs `{}`: set both, or leave both out", key(other)));
+                format!("it needs `{}`: set both, or leave both out", key(other))
             }
             What::Conflicts(other) if is_written(other) => {
-                writer.refuse(key(note.field), format!("it does not go with `{}`: leave one of them out", key(other)));
+                format!("it does not go with `{}`: leave one of them out", key(other))
             }
-            _ => {}
-        }
+            _ => continue,
+        };
+        writer.refuse(key(note.field), reason);
     }
 }

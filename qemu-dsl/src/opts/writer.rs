@@ -299,15 +299,19 @@ impl<'a> OptWriter<'a> {
         self.out.len()
     }
 
-    /// The value of the one option that starts at `start`, as it is written.
-    pub(crate) fn value_from(&self, start: usize) -> &[u8] {
-        let option = &self.out[start..];
+    /// The value of the one option that starts at `start` and has this key, `,key=`, as it is written.
+    pub(crate) fn value_from(&self, start: usize, key: &str) -> &[u8] {
+        if self.depth == 0 {
+            // The first option has no comma before it.
+            return self.out.get(start + key.len() - usize::from(start == self.start)..).unwrap_or_default();
+        }
+        let option = self.out.get(start..).unwrap_or_default();
         memchr::memchr(b'=', option).map_or(&[], |at| &option[at + 1..])
     }
 
     /// Notes that the value of the option that starts at `start` must differ from others of this kind.
-    pub(crate) fn claim_value(&mut self, kind: &'static str, start: usize) {
-        let text = self.out.len() - self.value_from(start).len()..self.out.len();
+    pub(crate) fn claim_value(&mut self, kind: &'static str, start: usize, key: &str) {
+        let text = self.out.len() - self.value_from(start, key).len()..self.out.len();
         if let Some(noted) = &mut self.noted {
             noted.claims.push(Claim { kind: Unique::of(kind), text, escaped: true });
         }
