@@ -1,10 +1,11 @@
 //! The derive macro of [`qemu-dsl`](https://docs.rs/qemu-dsl). Use it through `qemu_dsl::opts::QemuOpts`.
 //!
-//! The way of an item: `attr` reads its attributes, `model` finds out what they mean and collects every mistake in a
-//! `ctxt::Ctxt`, `expand` writes the impls: `write` schema and writer, `build` constructor and setters, `read` and `value` the rest.
+//! The way of an item: `attr` reads its attributes, `model` finds out what they mean, `check` what cannot be meant, and every mistake is
+//! collected in a `ctxt::Ctxt`; `expand` writes the impls: `write` schema and writer, `build` constructor and setters, `read` and `value` the rest.
 //! After mistakes the impls are still written, so that one mistake gives one error.
 
 mod attr;
+mod check;
 mod ctxt;
 mod expand;
 mod model;
