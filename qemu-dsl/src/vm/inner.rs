@@ -428,12 +428,12 @@ impl Inner {
     /// A part without an id of QEMU's: a port, of which the number is known.
     pub(crate) fn issue_port(&mut self, nr: u32) -> PartRef {
         const PORT_ID: Id = crate::id!("port");
+        let parts = &mut self.command.scratch.noted.parts;
         #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
-        let part = self.command.scratch.noted.parts.len() as u32;
+        let place = PartRef { vm: self.tag, part: parts.len() as u32 };
         let (kind, is_spare) = (PORT, nr == 0);
-        let port = Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None };
-        self.command.scratch.noted.parts.push(port);
-        PartRef { vm: self.tag, part }
+        parts.push(Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None });
+        place
     }
 
     /// Notes what is known of a part.
