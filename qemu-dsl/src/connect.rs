@@ -42,6 +42,35 @@ pub(crate) fn connect(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
+/// The socket at a path, not what a link there leads to, and a name that stays its own while it is open.
+#[cfg(target_os = "linux")]
+pub(crate) fn pinned(path: &Path) -> io::Result<(std::fs::File, String)> {
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::stat::Mode;
+    use std::os::unix::fs::FileTypeExt as _;
+    let open = std::fs::File::from(open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?);
+    let kind = open.metadata()?.file_type();
+    if kind.is_symlink() {
+        return Err(io::Error::other("it is a link, and none is followed"));
+    }
+    if !kind.is_socket() {
+        return Err(io::Error::other("it is no socket"));
+    }
+    let name = format!("/proc/self/fd/{}", open.as_raw_fd());
+    Ok((open, name))
+}
+
+/// The same without following a link: whoever made the socket may be another user, and not himself any more.
+pub(crate) fn connect_pinned(path: &Path, limit: Duration) -> io::Result<UnixStream> {
+    #[cfg(target_os = "linux")]
+    {
+        let (_open, name) = pinned(path)?;
+        connect(name.as_ref(), limit)
+    }
+    #[cfg(not(target_os = "linux"))]
+    connect(path, limit)
+}
+
 #[cfg(test)]
 mod tests {
     use nix::sys::socket::{Backlog, bind, listen};

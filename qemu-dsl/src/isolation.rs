@@ -177,8 +177,12 @@ impl Jail<'_> {
             words.extend(["--dev-bind", "/dev/kvm", "/dev/kvm"].map(Into::into));
         }
         words.extend(["--remount-ro", "/dev", "--proc", "/proc"].map(Into::into));
-        for path in &self.read {
-            self.shown("--ro-bind", path, &mut words);
+        // What stands in a directory that is shown anyway is: a mount of its own would have to be made in that.
+        let is_covered = |path: &Path| self.read.iter().any(|other| *other != path && path.starts_with(other));
+        for (index, path) in self.read.iter().enumerate() {
+            if !is_covered(path) && !self.read[..index].contains(path) {
+                self.shown("--ro-bind", path, &mut words);
+            }
         }
         if let Some(dir) = self.dir {
             self.shown("--bind", dir, &mut words);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use crate::files::{self, FileError};
+use crate::isolation::ENVIRONMENT;
 use crate::text::visible_line;
 
 /// The absolute path of the file that a program's name stands for: itself, if it has a slash, or the first one of this name in
@@ -17,6 +18,30 @@ use crate::text::visible_line;
 pub(crate) fn find(program: &OsStr) -> Option<PathBuf> {
     // Without it, as `execvp` does. (`man 3 exec`, `confstr(_CS_PATH)`)
     find_in(program, &std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into()))
+}
+
+/// The file that a program's name stands for in this process: itself, if it has a slash, or the first one of this name in `PATH` that
+/// can be executed. Entries of `PATH` that are empty or relative are passed over.
+///
+/// ```
+/// use qemu_dsl::host::find_program;
+/// assert!(find_program("true".as_ref()).is_some_and(|path| path.is_absolute() && path.ends_with("true")));
+/// assert_eq!(find_program("no-such-program".as_ref()), None);
+/// ```
+pub fn find_program(program: &OsStr) -> Option<PathBuf> {
+    find(program)
+}
+
+/// The same in the `PATH` of a [jail](crate::isolation::Isolation::Jail), which is not this process's: where the two lead to different
+/// files, a jail needs an absolute path.
+///
+/// ```
+/// use qemu_dsl::host::find_program_in_jail;
+/// assert!(find_program_in_jail("true".as_ref()).is_some());
+/// ```
+pub fn find_program_in_jail(program: &OsStr) -> Option<PathBuf> {
+    let path = ENVIRONMENT.iter().find(|(key, _)| *key == "PATH").map_or("", |(_, path)| path);
+    find_in(program, path.as_ref())
 }
 
 fn find_in(program: &OsStr, path: &OsStr) -> Option<PathBuf> {

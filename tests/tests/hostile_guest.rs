@@ -202,7 +202,7 @@ fn a_guest_opens_no_port_of_the_host() {
         let unfiltered = Bare::start(host.dir.path());
         let answer = Guest::new(unfiltered.wire()).tcp(GATEWAY, 80, &request, LONG);
         assert!(answer.is_some_and(|answer| answer.starts_with(b"HTTP/1.0 200 OK")));
-        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        assert!(within(LONG, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()), "gvproxy listens");
     }
     let (network, wire) = host.network(NetworkMode::PortsAndInternet);
     assert_eq!(Guest::new(wire).tcp(GATEWAY, 80, &request, SHORT), None);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::isolation::FIRST_UID;
+use qemu_dsl::launch::{UserId, UserIdError};
 use qemu_dsl::qmp::Qmp;
 use serde_json::{Value, json};
 use tests::{Qemu, qemus, root};
@@ -422,4 +423,34 @@ fn a_jail_ends_with_its_launcher() {
             sandbox.killed = true;
         }
     }
+}
+
+/// A user id is free when nothing of its user runs any more, and nobody else's is given.
+#[test]
+fn user_ids_are_nobodys() {
+    let lease = UserId::lease(FIRST_UID + 5000..=FIRST_UID + 5001).unwrap();
+    let uid = lease.uid();
+    let other = UserId::lease(FIRST_UID + 5000..=FIRST_UID + 5001).unwrap();
+    assert_ne!(other.uid(), uid);
+    assert!(matches!(UserId::lease(FIRST_UID + 5000..=FIRST_UID + 5001), Err(UserIdError::Taken { .. })));
+    // A daemon that has left its machine's family.
+    let user = format!("--reuid={uid}");
+    let status =
+        Command::new("setpriv").args([&user, "--clear-groups", "--", "setsid", "--fork", "sleep", "600"]).status();
+    assert!(status.unwrap().success());
+    let running = || {
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let text = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("status")).ok();
+        let is_its = |text: &String| text.contains(&format!("Uid:\t{uid}\t")) && !text.contains("State:\tZ");
+        entries.filter_map(text).filter(is_its).count()
+    };
+    let deadline = Instant::now() + LIMIT;
+    while running() == 0 {
+        assert!(Instant::now() < deadline, "the daemon starts");
+        std::thread::yield_now();
+    }
+    drop(lease);
+    assert_eq!(running(), 0);
+    assert!(matches!(UserId::lease(NOBODY..=NOBODY), Err(UserIdError::Taken { .. })), "it is a user of the system");
+    assert!(matches!(UserId::lease(0..=5), Err(UserIdError::Range { .. })));
 }

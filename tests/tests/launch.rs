@@ -134,7 +134,7 @@ fn a_program_starts_as_from_a_shell() {
     // The masks are read by the shell itself: while it starts a program, it blocks all signals.
     let script = "umask; ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]*\\) -> \\(.*\\)/fd \\1 \\2/p'; \
                   while read -r line; do case $line in SigBlk:*|SigIgn:*) echo \"$line\" ;; esac; done </proc/$$/status; \
-                  cut -d' ' -f1,5 /proc/$$/stat; echo \"$CARGO_PKG_NAME $0 $1\"; exit 7";
+                  cut -d' ' -f1,5,6 /proc/$$/stat; echo \"$CARGO_PKG_NAME $0 $1\"; exit 7";
     let mut command = QemuCommand::new("sh").unwrap();
     for arg in ["-c", script, "name", "a b"] {
         command.arg(arg).unwrap();
@@ -157,8 +157,8 @@ fn a_program_starts_as_from_a_shell() {
     };
     assert_eq!(mask("SigBlk:"), 0, "{said}");
     assert_eq!(mask("SigIgn:") & 1 << (nix::libc::SIGPIPE - 1), 0, "{said}");
-    let (pid, group) = lines[lines.len() - 2].split_once(' ').unwrap();
-    assert_eq!(pid, group, "{said}");
+    let ids: Vec<&str> = lines[lines.len() - 2].split(' ').collect();
+    assert!(ids[0] == ids[1] && ids[0] == ids[2], "a group and a session of its own: {said}");
     assert_eq!(lines[lines.len() - 1], "tests name a b", "{said}");
 }
 
@@ -181,6 +181,47 @@ fn a_program_that_cannot_be_started_is_an_error_with_the_reason() {
         assert!(matches!(error, LaunchError::Start { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{program}: {error}");
     }
+}
+
+/// What leaves the environment behind leaves the keys of the session behind too: whoever breaks out would read them.
+#[test]
+fn keys_of_the_session_stay() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_keys")).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, "inherited: true\ncleared: false\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn variables_that_no_environment_can_hold_are_refused() {
+    let command = QemuCommand::new("true").unwrap();
+    for (key, value) in [("A=B", "x"), ("", "x"), ("A", "x\0y"), ("A\0", "x")] {
+        let error = Launch::new(&command).env(key, value).start().unwrap_err();
+        assert!(matches!(error, LaunchError::Environment { .. }), "{error}");
+    }
+}
+
+/// A killer's work is told as such.
+#[test]
+fn who_was_killed_was_killed() {
+    let mut command = QemuCommand::new("sleep").unwrap();
+    command.arg("600").unwrap();
+    let machine = Launch::new(&command).start().unwrap();
+    machine.killer().kill();
+    assert_eq!(machine.end(None).unwrap().how, End::Kill);
+}
+
+/// A socket that is a link leads where its maker wants, with this process's rights.
+#[test]
+fn no_link_is_followed_to_a_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let (service, link) = (dir.path().join("service.sock"), dir.path().join("qmp.sock"));
+    let _service = UnixListener::bind(&service).unwrap();
+    std::os::unix::fs::symlink(&service, &link).unwrap();
+    let mut command = QemuCommand::new("sleep").unwrap();
+    command.arg("600").unwrap();
+    let machine = Launch::new(&command).start().unwrap();
+    let error = machine.connect(&link, soon()).unwrap_err();
+    assert!(error.to_string().contains("it is a link, and none is followed"), "{error}");
 }
 
 #[test]

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::cpu::BestCpu;
+use qemu_dsl::facts::{HostAccel, Platform};
 use qemu_dsl::launch::Launch;
 use qemu_dsl::machine::{ALL, AnyMachine, AnyPciMachine, Limit, MachineFacts, MachineType};
 use qemu_dsl::prelude::*;
 use qemu_dsl::qmp::Qmp;
+use qemu_dsl::sandbox::{SandboxConfig, plan};
 use qemu_dsl::vm::{BuildError, Target};
-use qemu_dsl::{QemuCommand, QemuVersion};
+use qemu_dsl::{HostFacts, QemuCommand, QemuVersion};
 use serde_json::Value;
 use tests::{Judged, Qemu, judge, judge_with, qemus};
 
@@ -333,6 +335,36 @@ fn an_architecture_of_ones_own_starts() {
     let judged = judge(&command, &qmp);
     assert!(matches!(judged, Judged::Accepted { .. }), "{judged:?}");
     assert!(define(9).is_err());
+}
+
+/// Facts of a RISC-V host are read; there is no plan for it, and the error says so.
+#[test]
+fn a_riscv_host_has_facts_and_no_sandbox() {
+    let facts = r#"{"arch":"riscv64","os":"linux","accel":"kvm","tsc_deadline":false,"io_uring":true,"unshare":true,
+        "qemu_version":[10,0,0],"seccomp":true}"#;
+    let facts: HostFacts = serde_json::from_str(facts).unwrap();
+    assert!(matches!(facts.platform(), Platform::Riscv64(HostAccel::Kvm(_))));
+    let config = SandboxConfig::new("job", "/tmp/job", "/boot").unwrap();
+    let error = plan(&config, &facts).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the facts say `arch` is `riscv64`, and there are plans for x86_64 and aarch64"),
+        "{error}"
+    );
+    // On such a host its own machine types have KVM, and others do not.
+    let kvm = facts.accelerator();
+    let on = |machine: AnyMachine| {
+        let mut vm = Vm::new(machine, kvm, BestCpu::new(), mib!(64));
+        vm.without_kernel();
+        vm.build().map(|command| command.to_string())
+    };
+    assert!(
+        on(RiscvVirt::new().into()).unwrap().starts_with("qemu-system-riscv64 -accel kvm -cpu host -machine virt ")
+    );
+    let foreign = on(Q35::new().into()).unwrap_err().to_string();
+    assert!(foreign.contains("runs only riscv64 guests"), "{foreign}");
+    let other: Result<HostFacts, _> = serde_json::from_value(serde_json::json!({ "arch": "s390x", "os": "linux" }));
+    let error = other.unwrap_err().to_string();
+    assert!(error.contains("unknown variant `s390x`"), "{error}");
 }
 
 fn version_of(text: &str) -> Option<(u16, u16)> {

@@ -350,6 +350,12 @@ fn the_isolation() {
     assert_eq!(level(&user, &all.clone().with_root(true)), Ok(Isolation::Jail), "root needs no `sudo`");
     let relative = SandboxConfig::new("vm-1", "run", "/boot").unwrap();
     assert!(refused(&relative, &all).contains("has to be absolute"));
+    for path in ["/", "/proc/1", "/dev", "/sys"] {
+        assert!(refused(&with(Confinement::new().read(path)), &all).contains("does not show"), "{path}");
+    }
+    // What is shown anyway is not shown again.
+    let covered = start(&with(Confinement::new().read("/boot").read("/srv/x").read("/srv")), &all);
+    assert!(!covered.contains("vmlinuz") && !covered.contains("/srv/x"), "{covered}");
     assert_eq!(level(&config(), &all.with_os(Macos)), Ok(Isolation::None), "only Linux has them");
 }
 

@@ -8,7 +8,7 @@ use tests::{qemus, side_by_side};
 fn qemu_knows_every_key() {
     let mut faults = Vec::new();
     for qemu in qemus() {
-        for arch in [Architecture::X86_64, Architecture::Aarch64] {
+        for arch in [Architecture::X86_64, Architecture::Aarch64, Architecture::Riscv64] {
             let dir = tempfile::tempdir().unwrap();
             let found = findings(&mut Binary::start(&qemu, arch, dir.path()));
             let there = found.iter().filter(|finding| finding.found.is_some()).count();

@@ -43,7 +43,8 @@ fn files_of_a_work_directory_are_its_own() {
     mknod(&at("fifo"), SFlag::S_IFIFO, Mode::S_IRUSR | Mode::S_IWUSR, 0).unwrap();
     assert!(dir.open_file("fifo").is_err(), "and it is not waited for");
     std::fs::create_dir(at("directory")).unwrap();
-    assert!(dir.create_file("directory").is_err());
+    drop(dir.create_file("directory").unwrap());
+    assert!(at("directory").is_file(), "whatever had that name is gone");
     assert_eq!(mode(&victim), 0o644);
 }
 
@@ -68,23 +69,115 @@ fn a_directory_is_one_machines_alone() {
     assert!(matches!(WorkDir::open(&dir), Err(WorkDirError::Unsafe { .. })), "anybody could exchange the disk");
 }
 
-/// What killed owners have left is removed; what is somebody's, or is no work directory, stays.
+/// What killed owners have left is removed; what is somebody's, or only has such a name, stays.
 #[test]
 fn stale_directories_are_swept() {
     let parent = tempfile::tempdir().unwrap();
     let at = |name: &str| parent.path().join(name);
-    for name in ["vm-old-abc123", "vm-other", "xvm-old-abc123"] {
+    // What a killed owner leaves is a directory that was made, and is locked no more.
+    let made = WorkDir::create(parent.path(), "old").unwrap();
+    std::fs::create_dir(at("vm-old-abc123")).unwrap();
+    std::fs::copy(made.path().join(".qemu-dsl"), at("vm-old-abc123").join(".qemu-dsl")).unwrap();
+    drop(made);
+    for name in ["vm-images-backup", "vm-other", "xvm-old-abc123"] {
         std::fs::create_dir(at(name)).unwrap();
-        std::fs::write(at(name).join("overlay.qcow2"), "disk").unwrap();
+        std::fs::write(at(name).join("precious"), "").unwrap();
     }
     symlink(at("vm-other"), at("vm-link-abc123")).unwrap();
     let alive = WorkDir::create(parent.path(), "alive").unwrap();
     assert!(!at("vm-old-abc123").exists());
     let new = WorkDir::create(parent.path(), "new").unwrap();
-    for path in [alive.path(), new.path(), &at("vm-other"), &at("xvm-old-abc123"), &at("vm-link-abc123")] {
+    for path in [alive.path(), new.path(), &at("vm-link-abc123")] {
         assert!(path.is_dir(), "{}", path.display());
     }
-    assert!(at("vm-other").join("overlay.qcow2").is_file());
+    for name in ["vm-images-backup", "vm-other", "xvm-old-abc123"] {
+        assert!(at(name).join("precious").is_file(), "{name} is the user's own");
+    }
+}
+
+/// However many directories others have planted, the own ones are found.
+#[test]
+fn planted_names_do_not_keep_the_sweep_from_its_work() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // only root makes directories of others
+    }
+    let parent = tempfile::tempdir().unwrap();
+    for number in 0..400 {
+        let planted = parent.path().join(format!("vm-a-{number:06}"));
+        std::fs::create_dir(&planted).unwrap();
+        std::os::unix::fs::chown(&planted, Some(65534), None).unwrap();
+    }
+    let made = WorkDir::create(parent.path(), "z").unwrap();
+    let stale = parent.path().join("vm-z-stale0");
+    std::fs::create_dir(&stale).unwrap();
+    std::fs::copy(made.path().join(".qemu-dsl"), stale.join(".qemu-dsl")).unwrap();
+    drop(WorkDir::create(parent.path(), "z").unwrap());
+    assert!(!stale.exists());
+}
+
+/// A machine may fill its directory with anything: it goes all the same.
+#[test]
+fn a_directory_of_any_depth_goes() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = WorkDir::create(parent.path(), "deep").unwrap();
+    std::env::set_current_dir(dir.path()).unwrap();
+    for _ in 0..5000 {
+        std::fs::create_dir("d").unwrap();
+        std::env::set_current_dir("d").unwrap();
+    }
+    std::env::set_current_dir("/").unwrap();
+    // Where it would take a stack, this is a small one.
+    std::thread::Builder::new().stack_size(128 * 1024).spawn(move || drop(dir)).unwrap().join().unwrap();
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn names_are_no_paths() {
+    let parent = tempfile::tempdir().unwrap();
+    let victim = parent.path().join("victim");
+    std::fs::write(&victim, "precious").unwrap();
+    assert!(matches!(WorkDir::create(parent.path(), "a/../../b"), Err(WorkDirError::Make { .. })));
+    let dir = WorkDir::create(parent.path(), "job").unwrap();
+    for name in [victim.to_str().unwrap(), "../victim", "..", ".", "", "a\0b"] {
+        assert!(
+            dir.create_file(name).is_err() && dir.open_file(name).is_err() && dir.remove(name).is_err(),
+            "{name:?}"
+        );
+    }
+    assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+}
+
+/// What stays is as it was, whatever a machine has left in it, and however often it was given.
+#[test]
+fn a_directory_that_stays_is_no_trap() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("d");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::write(path.join("disk"), "").unwrap();
+    let dir = WorkDir::open(&path).unwrap();
+    assert_eq!(mode(&path), 0o700, "nobody else enters meanwhile");
+    let group = nix::unistd::getegid().as_raw();
+    dir.give_to_group(group, &["disk"]).unwrap();
+    dir.give_to_group(group, &["disk"]).unwrap();
+    std::fs::create_dir(path.join("sub")).unwrap();
+    for name in ["program", "sub/program"] {
+        std::fs::write(path.join(name), "").unwrap();
+        std::fs::set_permissions(path.join(name), PermissionsExt::from_mode(0o6755)).unwrap();
+    }
+    drop(dir);
+    assert_eq!((mode(&path), mode(&path.join("disk"))), (0o755, 0o644));
+    assert_eq!((mode(&path.join("program")), mode(&path.join("sub/program"))), (0o755, 0o755));
+    // A killed owner has given nothing back.
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o3770)).unwrap();
+    drop(WorkDir::open(&path).unwrap());
+    assert_eq!(mode(&path), 0o700);
+    // Names are removed whatever stands there.
+    let dir = WorkDir::open(&path).unwrap();
+    std::fs::create_dir_all(path.join("qmp.sock/deep")).unwrap();
+    dir.remove("qmp.sock").unwrap();
+    dir.remove("qmp.sock").unwrap();
+    assert!(!path.join("qmp.sock").exists());
 }
 
 /// Somebody who can rename a directory on the way could put another one in its place.
@@ -104,6 +197,7 @@ fn a_parent_of_somebody_else_is_refused() {
     }
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::chown(&open, Some(65534), None).unwrap();
+        assert!(matches!(WorkDir::open(&open.join("below")), Err(WorkDirError::Unsafe { .. })), "the way is his");
         assert!(matches!(WorkDir::create(&open, "job"), Err(WorkDirError::Unsafe { .. })), "it is another user's");
     }
 }

@@ -11,6 +11,7 @@ use qemu_dsl::policy::{ExposedPort, HostName, NetworkPolicy, Rule};
 /// Boots a sandbox microVM, talks to its guest agent, and ends it.
 #[derive(Debug, Parser)]
 #[command(
+    name = "sandbox",
     version,
     after_help = "Exit status: 0 the guest answered, 1 the guest failed, 2 bad input, 3 QEMU failed, 4 timed out; 129, 130 and 143 \
                   after SIGHUP, SIGINT and SIGTERM."

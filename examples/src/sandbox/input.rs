@@ -1,24 +1,30 @@
 //! From the command line to a configuration and facts. Whatever is wrong here is the user's to mend: exit status 2.
 
-use std::ffi::OsStr;
-use std::io::{self, Read as _};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use qemu_dsl::HostFacts;
 use qemu_dsl::accel::Architecture;
 use qemu_dsl::facts::{Acceleration, FactsError};
 use qemu_dsl::files::FileError;
-use qemu_dsl::host::{Missing, ProbeError, ProbeOptions, Probed, cache_dir, probe};
+use qemu_dsl::host::{Missing, ProbeError, ProbeOptions, Probed, cache_dir, find_program, find_program_in_jail, probe};
 use qemu_dsl::image::ImageError;
 use qemu_dsl::kernel::{KernelError, MmioDiscovery, has_pvh, identify, read_config};
 use qemu_dsl::launch::{CgroupError, WorkDirError};
 use qemu_dsl::sandbox::{
     ConfigError, Confinement, Place, PlaceError, PlanError, Profile, SandboxConfig, VmId, work_parent,
 };
-use qemu_dsl::text::visible;
 
 use crate::cli::Cli;
+use crate::shown;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
@@ -44,8 +50,10 @@ pub(crate) enum InputError {
     FactsFormat { path: String, source: serde_json::Error },
     #[error("the facts file `{path}` contradicts itself: {source}")]
     FactsLie { path: String, source: FactsError },
-    #[error("{}", visible(.0.as_bytes()))]
+    #[error("{0}")]
     Qemu(String),
+    #[error("--jail-read `{path}`: {reason}")]
+    JailRead { path: String, reason: String },
     #[error("the {what}: {source}; {remedy}")]
     File { what: &'static str, source: FileError, remedy: &'static str },
     #[error("the work directory `{path}` is not there: make it and put an overlay.qcow2 into it, or leave out --dir")]
@@ -59,7 +67,9 @@ pub(crate) enum InputError {
 }
 
 /// Far more than facts take.
-const MAX_FACTS: u64 = 1 << 20;
+const MAX_FACTS: usize = 1 << 20;
+/// How long whoever writes the facts may take.
+const FACTS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Facts, and where they come from.
 pub(crate) struct Facts {
@@ -89,10 +99,7 @@ impl Facts {
 
 fn read_facts(path: &Path, emulate: bool) -> Result<HostFacts, InputError> {
     let shown = || path.display().to_string();
-    // Standard input and pipes are fine; a file without an end is not.
-    let mut text = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FACTS).read_to_end(&mut text));
-    read.map_err(|source| InputError::FactsFile { path: shown(), source })?;
+    let text = read_in_time(path).map_err(|source| InputError::FactsFile { path: shown(), source })?;
     let mut facts: HostFacts =
         serde_json::from_slice(&text).map_err(|source| InputError::FactsFormat { path: shown(), source })?;
     facts.check().map_err(|source| InputError::FactsLie { path: shown(), source })?;
@@ -100,6 +107,35 @@ fn read_facts(path: &Path, emulate: bool) -> Result<HostFacts, InputError> {
         facts.accel = Acceleration::Tcg;
     }
     Ok(facts)
+}
+
+/// What a file has. Standard input and pipes are fine, such as a shell's `<(...)`; a file without an end is not, nor one that nobody
+/// writes.
+fn read_in_time(path: &Path) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + FACTS_LIMIT;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let mut file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let (mut text, mut chunk) = (Vec::new(), [0; 16 << 10]);
+    while text.len() < MAX_FACTS {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        // Before its first writer has come, a FIFO that is read looks as if it were at its end.
+        let ready = match poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLIN)], timeout) {
+            Err(nix::errno::Errno::EINTR) => continue,
+            ready => ready?,
+        };
+        if ready == 0 || left.is_zero() {
+            let reason = format!("its end did not come within {FACTS_LIMIT:?}");
+            return Err(io::Error::new(ErrorKind::TimedOut, reason));
+        }
+        match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => text.extend_from_slice(&chunk[..read]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(text)
 }
 
 /// Where a work directory would be: nothing is made.
@@ -144,7 +180,7 @@ pub(crate) fn config(cli: &Cli, dir: &Path, facts: &Facts, place: Option<&Place>
     if let Some(user) = &cli.user {
         config = config.user(user)?;
     }
-    if let Some(qemu) = &cli.qemu {
+    if let Some(qemu) = qemu(cli, facts, &in_jail) {
         config = config.qemu(qemu)?;
     }
     let confinement = confinement(cli, facts, &in_jail);
@@ -152,6 +188,19 @@ pub(crate) fn config(cli: &Cli, dir: &Path, facts: &Facts, place: Option<&Place>
         Some(place) => place.confinement(confinement),
         None => confinement,
     }))
+}
+
+/// The QEMU that is started: the one that was probed, whatever a jail's `PATH` leads to.
+fn qemu(cli: &Cli, facts: &Facts, in_jail: &impl Fn(&Path) -> PathBuf) -> Option<OsString> {
+    let Some(probed) = &facts.probed else {
+        let given = cli.qemu.clone()?;
+        return Some(if shown::is_path(&given) { in_jail(Path::new(&given)).into() } else { given });
+    };
+    let real = |path: PathBuf| path.canonicalize().ok();
+    let Some(path) = find_program(&probed.binary) else { return cli.qemu.clone() };
+    let in_its_path = find_program_in_jail(&probed.binary).and_then(real);
+    let is_same = !shown::is_path(&probed.binary) && in_its_path.is_some() && in_its_path == real(path.clone());
+    if is_same { cli.qemu.clone() } else { Some(path.into()) }
 }
 
 /// What holds QEMU, and what it sees in its jail beside what every one does.
@@ -167,12 +216,7 @@ fn confinement(cli: &Cli, facts: &Facts, in_jail: &impl Fn(&Path) -> PathBuf) ->
         confinement = confinement.ids(*range.start(), *range.start());
     }
     let mut read: Vec<PathBuf> = cli.jail_read.iter().map(|path| in_jail(path)).collect();
-    if let Some(tree) = cli.qemu.as_deref().and_then(tree) {
-        read.push(tree);
-    }
-    if let Some(Ok(info)) = facts.probed.as_ref().map(|probed| &probed.qemu) {
-        read.extend(info.data_dirs.iter().filter(|dir| dir.is_dir()).cloned());
-    }
+    read.extend(shown::of_qemu(cli, facts));
     if let Some(base) = base(cli, facts.facts.arch) {
         read.push(in_jail(&base));
     }
@@ -184,22 +228,6 @@ fn confinement(cli: &Cli, facts: &Facts, in_jail: &impl Fn(&Path) -> PathBuf) ->
         }
     }
     kept.into_iter().fold(confinement, Confinement::read)
-}
-
-/// The directory that a QEMU elsewhere than in /usr needs: what its `bin` stands in, where that is a tree of its own.
-fn tree(qemu: &OsStr) -> Option<PathBuf> {
-    let path = Path::new(qemu);
-    if path.components().count() < 2 {
-        return None; // a name, which PATH leads to
-    }
-    let path = std::path::absolute(path).ok()?;
-    let dir = path.parent()?;
-    let prefix = dir.parent().filter(|_| dir.ends_with("bin"));
-    // Not everything that stands beside `~/bin` or `/bin`.
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let is_own =
-        |prefix: &Path| prefix.components().count() > 2 && home.as_deref().is_none_or(|home| !home.starts_with(prefix));
-    Some(prefix.filter(|prefix| is_own(prefix)).unwrap_or(dir).to_owned())
 }
 
 /// The image that the disk is made on.

@@ -7,9 +7,11 @@ mod cli;
 mod console;
 mod input;
 mod interrupts;
+mod notes;
 mod prepare;
 mod render;
 mod run;
+mod shown;
 mod sigchld;
 mod summary;
 
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use qemu_dsl::sandbox::{Plan, plan};
+use qemu_dsl::text::visible;
 
 use cli::{Cli, Format};
 use input::{Facts, InputError};
@@ -46,7 +49,10 @@ impl Error {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     match sandbox(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,17 +62,35 @@ fn main() -> ExitCode {
     }
 }
 
+/// What clap says: help, and the version, to standard output, and what is wrong with the arguments, which it repeats.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        show(&error.render().to_string());
+    } else {
+        // Nobody may read it.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 /// Says something to people; nobody may listen.
 fn tell(text: &str) {
     show(&format!("sandbox: {text}\n"));
 }
 
-/// Writes to standard error, which may be closed, or full: that does not end a machine.
+/// Writes to standard error, which may be closed, or full: that does not end a machine. Paths, facts files and what others have said
+/// are in it: no terminal obeys them.
 fn show(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    let _ = std::io::stderr().lock().write_all(visible(text.as_bytes()).as_bytes());
 }
 
 fn sandbox(cli: &Cli) -> Result<(), Error> {
+    shown::check(cli)?;
+    if !cli.print_facts {
+        for note in notes::rules(&cli.policy()) {
+            tell(&format!("note: {note}"));
+        }
+    }
     if cli.dry_run || cli.explain || cli.print_facts {
         return print(cli, &Facts::new(cli)?);
     }

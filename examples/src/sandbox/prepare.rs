@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use qemu_dsl::QemuCommand;
 use qemu_dsl::backend::Format;
 use qemu_dsl::files;
-use qemu_dsl::image::{Allowed, Image};
+use qemu_dsl::image::{Allowed, Image, ImageError, Role};
 use qemu_dsl::kernel::identify;
 use qemu_dsl::launch::{Cgroup, CgroupLimits, Launch, WorkDir};
 use qemu_dsl::sandbox::{Place, SandboxConfig};
@@ -62,8 +62,14 @@ pub(crate) fn files(
         files::open(overlay).map_err(file("disk overlay", OVERLAY))?;
         let image = Image::read(overlay).map_err(disk)?;
         image.check(&Allowed::nothing()).map_err(|source| InputError::Image {
+            remedy: match source {
+                // For a file with all of its data there is no such option.
+                ImageError::Names { role: Role::Backing, .. } => {
+                    "; `--base FILE` names the one image that it may be made on"
+                }
+                _ => "",
+            },
             source,
-            remedy: "; `--base FILE` names the one image that it may be made on",
         })?;
         return Ok(image.virtual_size());
     };
@@ -74,7 +80,9 @@ pub(crate) fn files(
         make_overlay(place.dir(), &base, &image, interrupts)?;
     }
     let image = Image::read(overlay).map_err(disk)?;
-    image.check(&Allowed::only(&base)).map_err(disk)?;
+    // Absolute: in the remedy, QEMU would read a relative name from the overlay's directory.
+    let base = std::path::absolute(&base).unwrap_or(base);
+    image.check(&Allowed::only(base)).map_err(disk)?;
     Ok(image.virtual_size())
 }
 

@@ -8,6 +8,7 @@ use qemu_dsl::isolation::Isolation;
 use qemu_dsl::launch::CONFINED_OPEN_FILES;
 use qemu_dsl::policy::SPECIAL_RANGES;
 use qemu_dsl::sandbox::{NetworkMode, Plan, SandboxConfig};
+use qemu_dsl::text::visible_line;
 use qemu_dsl::vm::Explained;
 
 use crate::Error;
@@ -45,14 +46,14 @@ pub(crate) fn explanation(facts: &Facts, config: &SandboxConfig, plan: &Plan, ex
         Some(probed) => {
             writeln!(out, "What this host can do:")?;
             for verdict in &probed.verdicts {
-                writeln!(out, "    {verdict}")?;
+                writeln!(out, "    {}", visible_line(verdict.to_string().as_bytes()))?;
             }
         }
         None => writeln!(out, "The facts come from a file.")?,
     }
     writeln!(out, "\nWhat holds QEMU: {}.", plan.isolation())?;
     for level in Isolation::ALL.into_iter().filter(|level| *level > plan.isolation()) {
-        writeln!(out, "    {level}: no; {}", render_missing(facts, level))?;
+        writeln!(out, "    {level}: no; {}", visible_line(render_missing(facts, level).as_bytes()))?;
     }
     writeln!(
         out,

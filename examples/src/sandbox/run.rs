@@ -24,12 +24,14 @@ pub(crate) enum RunError {
     Launch(#[from] LaunchError),
     #[error(transparent)]
     Network(#[from] NetworkError),
-    #[error("the guest did not answer within {0} s; the console shows how far it came")]
-    Timeout(u64),
+    #[error("the guest did not {what} within {seconds} s; the console shows how far it came")]
+    Timeout { what: &'static str, seconds: u64 },
     #[error("the guest failed: {0}")]
     Guest(String),
     #[error("ended by {0}")]
     Interrupted(Signal),
+    #[error("the guest answered, and its power-off is not what ended QEMU: {0}")]
+    Ended(Cause),
     #[error("{0} processes of the VM are left")]
     Left(usize),
 }
@@ -48,8 +50,8 @@ impl RunError {
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Input(_) | Self::Network(NetworkError::Start { .. } | NetworkError::Port { .. }) => 2,
-            Self::Launch(LaunchError::Timeout { .. }) | Self::Timeout(_) => 4,
-            Self::Launch(_) | Self::Network(_) | Self::Left(_) => 3,
+            Self::Launch(LaunchError::Timeout { .. }) | Self::Timeout { .. } => 4,
+            Self::Launch(_) | Self::Network(_) | Self::Ended(_) | Self::Left(_) => 3,
             Self::Guest(_) => 1,
             Self::Interrupted(signal) => u8::try_from(128 + *signal as i32).unwrap_or(1),
         }
@@ -96,7 +98,13 @@ fn prepared(cli: &Cli, facts: &Facts, interrupts: &Interrupts) -> Result<(), Run
     }
     let (answer, ended, limited) = interrupts.or(result)?;
     summary::tell(&plan, facts, &answer, &ended, &limited);
-    if ended.processes_left > 0 { Err(RunError::Left(ended.processes_left)) } else { Ok(()) }
+    match ended.cause {
+        _ if ended.processes_left > 0 => Err(RunError::Left(ended.processes_left)),
+        Cause::Failed | Cause::Signal(_) | Cause::Seccomp | Cause::OutOfMemory | Cause::Limit => {
+            Err(RunError::Ended(ended.cause))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn boot(
@@ -145,9 +153,7 @@ fn boot(
             Err(RunError::Guest(format!("{what}: {}", ended.cause)))
         }
         // A guest that waits for its network says nothing of why.
-        (Err(RunError::Timeout(_)), _) if network.is_some() => {
-            Err(network.map_or(RunError::Timeout(cli.timeout), RunError::Network))
-        }
+        (Err(error @ RunError::Timeout { .. }), _) => Err(network.map_or(error, RunError::Network)),
         (Err(error), _) => Err(error),
     }
 }
@@ -156,38 +162,52 @@ fn boot(
 fn talk(machine: &Machine, config: &SandboxConfig, deadline: Instant) -> Result<Answer, TalkError> {
     let mut events = machine.agent(&config.paths().event, deadline)?;
     let mut commands = machine.agent(&config.paths().cmd, deadline)?;
-    events.wait_for("ready", deadline)?;
-    let text = commands.ask("ping", deadline)?;
+    let at = |step| move |error| TalkError::Agent { step, error };
+    events.wait_for("ready", deadline).map_err(at("say `ready`"))?;
+    let text = commands.ask("ping", deadline).map_err(at("answer `ping`"))?;
     let after = machine.started().elapsed();
-    if !text.starts_with("pong ") {
-        return Err(TalkError::Answer(text));
-    }
-    commands.ask("poweroff", deadline)?;
-    Ok(Answer { text, after })
+    let uptime = uptime(&text).ok_or(TalkError::Answer(text))?;
+    commands.ask("poweroff", deadline).map_err(at("answer `poweroff`"))?;
+    Ok(Answer { uptime, after })
+}
+
+/// The seconds in `pong SECONDS`.
+fn uptime(answer: &str) -> Option<f64> {
+    answer.strip_prefix("pong ")?.parse().ok().filter(|uptime: &f64| uptime.is_finite())
 }
 
 #[derive(Debug, thiserror::Error)]
 enum TalkError {
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    #[error(transparent)]
-    Agent(#[from] AgentError),
-    #[error("the agent answered `{}`, and `pong` with the uptime was expected", visible_line(.0.as_bytes()))]
+    #[error("it did not {step}: {error}")]
+    Agent { step: &'static str, error: AgentError },
+    #[error("the agent answered `{}`, and `pong` with the uptime was expected", beginning(.0))]
     Answer(String),
 }
 
+/// How much of an answer is shown that is none, in bytes.
+const SHOWN: usize = 200;
+
+/// As much of a guest's answer as a line has room for.
+fn beginning(text: &str) -> String {
+    let part = &text[..text.floor_char_boundary(SHOWN)];
+    let more = if part.len() < text.len() { format!("... ({} bytes)", text.len()) } else { String::new() };
+    format!("{}{more}", visible_line(part.as_bytes()))
+}
+
 /// A broken channel is a symptom: the cause is what became of QEMU.
-fn explain(error: TalkError, machine: &Machine, timeout: u64) -> RunError {
+fn explain(error: TalkError, machine: &Machine, seconds: u64) -> RunError {
     match error {
         TalkError::Launch(error) => error.into(),
-        TalkError::Agent(AgentError::Timeout) => RunError::Timeout(timeout),
-        TalkError::Agent(AgentError::Closed | AgentError::Io(_)) => {
+        TalkError::Agent { step, error: AgentError::Timeout } => RunError::Timeout { what: step, seconds },
+        TalkError::Agent { step, error: AgentError::Closed | AgentError::Io(_) } => {
             match machine.wait(Instant::now() + Duration::from_secs(1)) {
                 Some(status) if status.success() => {
-                    RunError::Guest("it ended before its agent answered, and the console shows more".to_owned())
+                    RunError::Guest(format!("it ended, and did not {step} before; the console shows more"))
                 }
                 Some(status) => machine.exited(status).into(),
-                None => RunError::Guest("its agent closed the channel".to_owned()),
+                None => RunError::Guest(format!("its agent closed the channel, and did not {step} before")),
             }
         }
         error => RunError::Guest(error.to_string()),
@@ -197,6 +217,6 @@ fn explain(error: TalkError, machine: &Machine, timeout: u64) -> RunError {
 /// QEMU leaves its sockets behind when it is killed.
 fn remove_sockets(place: &Place) {
     for socket in ["cmd.sock", "event.sock", "qmp.sock"] {
-        place.dir().remove_file(socket);
+        let _ = place.dir().remove(socket);
     }
 }

@@ -41,6 +41,7 @@ pub use qemu::{QemuInfo, QemuProbeError};
 use crate::QemuCommand;
 use crate::accel::Architecture;
 use crate::facts::{Acceleration, HostFacts, Os};
+pub use crate::programs::{find_program, find_program_in_jail};
 
 /// How long a probe that starts a program may take, where nothing else is said.
 const LIMIT: Duration = Duration::from_secs(5);

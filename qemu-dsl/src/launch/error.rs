@@ -80,6 +80,12 @@ pub enum LaunchError {
         /// The option of the shell's `ulimit`.
         flag: &'static str,
     },
+    /// A variable that no environment can hold.
+    #[error("`{}` cannot be a variable of an environment: a name has no `=` and is not empty, and neither name nor value has a NUL byte", key.escape_debug())]
+    Environment {
+        /// Its name.
+        key: String,
+    },
     /// SIGKILL did not end it.
     #[error("process {pid} is there still after SIGKILL: {why}; end that, or end process {pid} as a user who may")]
     Alive {

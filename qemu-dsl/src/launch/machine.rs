@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +14,7 @@ use nix::sys::signal::Signal;
 use super::agent::{Agent, AgentError, Channel};
 use super::cause::{self, Cause, Traces};
 use super::error::{LaunchError, complained_about};
-use crate::connect::connect;
+use crate::connect::connect_pinned;
 use crate::deadline::left;
 use crate::process::{Alive, Output, Target, Watch, peer};
 use crate::qmp::{Qmp, QmpError};
@@ -194,7 +195,7 @@ impl Machine {
     pub fn connect(&self, path: impl AsRef<Path>, deadline: Instant) -> Result<UnixStream, LaunchError> {
         let path = path.as_ref();
         loop {
-            match connect(path, left(deadline)) {
+            match connect_pinned(path, left(deadline)) {
                 Ok(stream) => return self.checked(stream, path),
                 Err(error) if is_not_yet(&error) => {}
                 Err(source) => return Err(LaunchError::Socket { path: path.display().to_string(), source }),
@@ -317,7 +318,10 @@ impl Machine {
     /// [`LaunchError::Alive`] for a program that is there 2 s after SIGKILL: one that another process traces, that runs as a user
     /// whose processes this one may not signal, or that waits in the kernel. It is as ended as this process can make it.
     pub fn end(mut self, mut qmp: Option<Qmp>) -> Result<Ended, LaunchError> {
-        let (how, status) = self.end_in_steps(qmp.as_mut())?;
+        let (mut how, status) = self.end_in_steps(qmp.as_mut())?;
+        if status.signal() == Some(Signal::SIGKILL as i32) && self.watch.target().was_killed() {
+            how = End::Kill;
+        }
         // The program is gone: what is still to be read stands in the pipes, and in the session.
         for output in [&self.stdout, &self.stderr] {
             output.wait_for_end(OUTPUT_PAUSE);

@@ -37,6 +37,7 @@ mod cgroup;
 mod error;
 mod limits;
 mod machine;
+mod removal;
 #[cfg(target_os = "linux")]
 mod uids;
 mod workdir;
@@ -219,6 +220,12 @@ impl<'a> Launch<'a> {
         // With another namespace's, bubblewrap and others fail in ways of their own, or work by chance.
         if !crate::process::is_visible() {
             return Err(LaunchError::NoProc);
+        }
+        for (key, value) in &self.environment.added {
+            let (name, value) = (key.as_encoded_bytes(), value.as_encoded_bytes());
+            if name.is_empty() || name.contains(&b'=') || name.contains(&0) || value.contains(&0) {
+                return Err(LaunchError::Environment { key: key.to_string_lossy().into_owned() });
+            }
         }
         let log = match self.log {
             None => None,

@@ -5,11 +5,16 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Where ids are locked: each by a file with its number as the name. What boots anew has none that are taken.
 const LOCKS: &str = "/run/qemu-dsl/users";
+/// How long what is left of a machine may take to be gone after SIGKILL.
+const KILL_LIMIT: Duration = Duration::from_secs(1);
 /// Below this are users that systems give their own programs.
 const LOWEST: u32 = 1000;
 
@@ -47,7 +52,7 @@ pub enum UserIdError {
     Locks(#[from] io::Error),
     /// All are taken.
     #[error(
-        "all user ids from {first} to {last} are taken by other machines: wait for their end, or give a larger range"
+        "all user ids from {first} to {last} are taken, by other machines or by users of this system: wait for a machine's end, or give another range"
     )]
     Taken {
         /// The first id of the range.
@@ -74,7 +79,12 @@ impl UserId {
         if !data.is_dir() || data.uid() != nix::unistd::geteuid().as_raw() || data.mode() & 0o022 != 0 {
             return Err(io::Error::other("it is not a directory of this user's alone").into());
         }
+        let running = users();
         for uid in range {
+            // A user of the system's, or one whose processes have outlived their machine.
+            if running.contains(&uid) || matches!(nix::unistd::User::from_uid(uid.into()), Ok(Some(_)) | Err(_)) {
+                continue;
+            }
             let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
@@ -88,8 +98,48 @@ impl UserId {
         Err(UserIdError::Taken { first, last })
     }
 
+    /// Ends all processes of the user: what has left its machine and its launcher's sight.
+    fn kill(&self) {
+        let deadline = Instant::now() + KILL_LIMIT;
+        loop {
+            let processes: Vec<i32> = processes().filter(|(_, uid)| *uid == self.uid).map(|(pid, _)| pid).collect();
+            if processes.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            for pid in processes {
+                // It fails for what is gone already.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            // They are not this process's children, whose end it would be told of.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// The id.
     pub const fn uid(&self) -> u32 {
         self.uid
     }
+}
+
+impl Drop for UserId {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// All processes that /proc shows, and their users. What is dead is nobody's any more.
+fn processes() -> impl Iterator<Item = (i32, u32)> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+        let field = |key: &str| Some(status.lines().find_map(|line| line.strip_prefix(key))?.trim_start());
+        let uid = field("Uid:")?.split_ascii_whitespace().next()?.parse().ok()?;
+        (!field("State:")?.starts_with(['Z', 'X'])).then_some((pid, uid))
+    })
+}
+
+/// The users that have processes.
+fn users() -> std::collections::HashSet<u32> {
+    processes().map(|(_, uid)| uid).collect()
 }

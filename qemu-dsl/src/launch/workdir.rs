@@ -1,15 +1,18 @@
 //! The directory of a machine's sockets and disks.
 
+use std::ffi::CString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::libc;
-use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Gid, UnlinkatFlags, fchown, getegid, geteuid, unlinkat};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstatat};
+use nix::unistd::{Gid, fchown, getegid, geteuid};
+
+use super::removal;
 
 /// A directory for one machine, which nobody else can have meanwhile: it is locked. A new one is for its owner alone, and is removed
 /// with all that is in it when this is dropped; what is left of owners that were killed is removed when the next one is made.
@@ -110,21 +113,50 @@ fn owner(pid: Option<i32>) -> String {
     pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
 }
 
+/// The mode of a directory that QEMU's group shares: it can make files, and removes none but its own.
+const SHARED: u32 = 0o3770;
+/// The file by which a directory is known to have been made here: names alone could be anybody's.
+const MARK: &str = ".qemu-dsl";
+
+/// A name of a file, and no path.
+fn plain(name: &str) -> io::Result<CString> {
+    if name.is_empty() || name.contains('/') || matches!(name, "." | "..") {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("`{}` is no name of a file", name.escape_debug()),
+        ));
+    }
+    Ok(CString::new(name)?)
+}
+
+/// Removes a directory that is locked, and all that is in it.
+fn remove(dir: &File, path: &Path) {
+    let _ = fchmod(dir, mode(0o700));
+    if removal::empty(dir).is_ok() {
+        let _ = std::fs::remove_dir(path);
+    }
+}
+
 /// How often a name is tried that somebody else takes away at the same moment.
 const TRIES: usize = 8;
 
 impl WorkDir {
-    /// Makes `vm-<name>-XXXXXX` in `parent`, with random letters, mode 0700, and locks it. Directories of that form that belong to
-    /// this user and that nobody has locked are what is left of owners that were killed: they are removed.
+    /// Makes `vm-<name>-XXXXXX` in `parent`, with random letters, mode 0700, and locks it. Directories of that form that this function
+    /// has made for this user, by a mark in them, and that nobody has locked are what is left of owners that were killed: they
+    /// are removed.
     ///
     /// # Errors
     ///
-    /// [`WorkDirError::Make`] when `parent` is not there or cannot be written; [`WorkDirError::Unsafe`] where somebody else could
-    /// replace the directory.
+    /// [`WorkDirError::Make`] when `parent` is not there or cannot be written, or `name` has a slash; [`WorkDirError::Unsafe`]
+    /// where somebody else could replace the directory.
     pub fn create(parent: &Path, name: &str) -> Result<Self, WorkDirError> {
         let failed = |source: io::Error| WorkDirError::Make { parent: parent.display().to_string(), source };
         // Without links, each of which could lead elsewhere a moment later.
         let real = std::fs::canonicalize(parent).map_err(failed)?;
+        if !real.is_dir() {
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
+        }
+        plain(name).map_err(failed)?;
         if let Some((part, why)) = not_safe(&real) {
             return Err(WorkDirError::Unsafe {
                 parent: parent.display().to_string(),
@@ -142,7 +174,9 @@ impl WorkDir {
             // Whoever sweeps at this moment may have found it before it was locked.
             match opened {
                 Ok(dir) if is_at(&dir, &path) => {
-                    return Ok(Self { path, dir, kept: None, given: std::sync::Mutex::default() });
+                    let made = Self { path, dir, kept: None, given: std::sync::Mutex::default() };
+                    made.create_file(MARK).map_err(failed)?;
+                    return Ok(made);
                 }
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock) => {}
@@ -155,7 +189,8 @@ impl WorkDir {
         Err(failed(io::Error::other("each new directory was removed at once by somebody else")))
     }
 
-    /// Locks a directory that is there already, and that stays.
+    /// Locks a directory that is there already, and that stays. Nobody else may enter it meanwhile (mode 0700); in the end it is as it
+    /// was, and no file in it changes the user of whoever runs it.
     ///
     /// # Errors
     ///
@@ -171,8 +206,9 @@ impl WorkDir {
     /// ```
     pub fn open(path: &Path) -> Result<Self, WorkDirError> {
         let failed = |source| WorkDirError::Open { path: path.display().to_string(), source };
-        let dir = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NONBLOCK).open(path);
-        let dir = dir.map_err(failed)?;
+        // Without links, each of which could lead elsewhere a moment later.
+        let real = std::fs::canonicalize(path).map_err(failed)?;
+        let dir = open_dir(&real).map_err(failed)?;
         match lock(&dir) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -181,12 +217,17 @@ impl WorkDir {
             Err(error) => return Err(failed(error)),
         }
         let data = dir.metadata().map_err(failed)?;
-        if let Some(why) = fault(&data) {
-            let part = path.display().to_string();
-            return Err(WorkDirError::Unsafe { parent: part.clone(), part, why });
+        if let Some((part, why)) = not_safe(&real) {
+            let part = part.display().to_string();
+            return Err(WorkDirError::Unsafe { parent: path.display().to_string(), part, why });
         }
-        let kept = Some(Kept::of(&data));
-        Ok(Self { path: path.to_owned(), dir, kept, given: std::sync::Mutex::default() })
+        let mut kept = Kept::of(&data);
+        if kept.mode == SHARED {
+            // Its last owner was killed, and has not given it back.
+            kept = Kept { group: getegid().as_raw(), mode: 0o700 };
+        }
+        fchmod(&dir, mode(0o700)).map_err(|errno| failed(errno.into()))?;
+        Ok(Self { path: real, dir, kept: Some(kept), given: std::sync::Mutex::default() })
     }
 
     /// The directory.
@@ -199,12 +240,9 @@ impl WorkDir {
     ///
     /// # Errors
     ///
-    /// It cannot be made; something with that name, such as a directory, cannot be removed.
+    /// It cannot be made; what has that name cannot be removed; `name` has a slash.
     pub fn create_file(&self, name: &str) -> io::Result<File> {
-        match unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+        self.remove(name)?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Ok(openat(&self.dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?.into())
     }
@@ -213,16 +251,21 @@ impl WorkDir {
     ///
     /// # Errors
     ///
-    /// It is not there, or no file.
+    /// It is not there, or no file; `name` has a slash.
     pub fn open_file(&self, name: &str) -> io::Result<File> {
+        plain(name)?;
         let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let file: File = openat(&self.dir, name, flags, Mode::empty())?.into();
         if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
     }
 
-    /// Removes a file of the directory, if it is there.
-    pub fn remove_file(&self, name: &str) {
-        let _ = unlinkat(&self.dir, name, UnlinkatFlags::NoRemoveDir);
+    /// Removes what has this name in the directory, whatever it is, with all that is in it; nothing where there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be removed; `name` has a slash.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        removal::entry(&self.dir, &plain(name)?)
     }
 
     /// Lets a group use the directory and these files in it: the group that QEMU runs in. It comes last: from here on what is in the
@@ -258,7 +301,7 @@ impl WorkDir {
             };
             give().map_err(failed(self.path.join(name)))?;
         }
-        give(&self.dir, group, 0o3770).map_err(failed(self.path.clone()))
+        give(&self.dir, group, SHARED).map_err(failed(self.path.clone()))
     }
 }
 
@@ -277,12 +320,16 @@ impl Drop for WorkDir {
     fn drop(&mut self) {
         // There is nobody to tell when any of this fails; what is left is for the owner alone.
         if let Some(kept) = self.kept {
-            for (file, kept) in self.given.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..) {
+            let given = self.given.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+            // The first time that a file was given, it was what it had been.
+            for (file, kept) in given.drain(..).rev() {
                 kept.restore(&file);
             }
+            // A machine may have left a program that makes whoever runs it this user: where that is not sure, nobody else enters.
+            let kept = if removal::disarm(&self.dir).is_ok() { kept } else { Kept { mode: 0o700, ..kept } };
             kept.restore(&self.dir);
         } else if is_at(&self.dir, &self.path) {
-            let _ = std::fs::remove_dir_all(&self.path);
+            remove(&self.dir, &self.path);
         }
     }
 }
@@ -345,22 +392,24 @@ fn is_trusted(uid: u32) -> bool {
     unmapped && read("/proc/self/uid_map").split_ascii_whitespace().nth(2).is_some_and(|count| count != "4294967295")
 }
 
-/// At most so many directories are looked at: others can make any number of them in a directory like /tmp.
-const SWEPT: usize = 256;
+/// At most so many directories are removed at once: whoever makes one waits for it.
+const SWEPT: usize = 16;
 
 /// Removes work directories whose owners were killed.
 fn sweep(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     let own = geteuid().as_raw();
-    let dirs = entries.flatten().filter(|entry| is_work_dir(entry.file_name().as_bytes())).take(SWEPT);
-    for entry in dirs {
-        let path = entry.path();
+    // Others can make any number of them in a directory like /tmp: those are passed over by their owners.
+    let is_own = |path: &PathBuf| std::fs::symlink_metadata(path).is_ok_and(|data| data.is_dir() && data.uid() == own);
+    let named = entries.flatten().filter(|entry| is_work_dir(entry.file_name().as_bytes())).map(|entry| entry.path());
+    for path in named.filter(is_own).take(SWEPT) {
         let Ok(dir) = open_dir(&path) else { continue };
-        let is_own = dir.metadata().is_ok_and(|data| data.uid() == own);
+        let mark = fstatat(&dir, MARK, AtFlags::AT_SYMLINK_NOFOLLOW);
+        let is_marked =
+            mark.is_ok_and(|mark| mark.st_uid == own && mark.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits());
         // While it is locked here, nobody can take it for new.
-        if is_own && lock(&dir).is_ok() && is_at(&dir, &path) {
-            let _ = dir.set_permissions(std::fs::Permissions::from_mode(0o700));
-            let _ = std::fs::remove_dir_all(&path);
+        if is_marked && lock(&dir).is_ok() && is_at(&dir, &path) {
+            remove(&dir, &path);
         }
     }
 }

@@ -205,6 +205,9 @@ impl MachineFacts {
 
     /// Words for more virtio-mmio devices than fit: which relative of the machine type takes them.
     pub(crate) fn remedy_for_mmio(&self, devices: u32, version: Option<QemuVersion>) -> String {
+        if self.transport == Transport::Pci {
+            return ": leave `OnMmio` out for some of them, and they are PCI devices".to_owned();
+        }
         let known = super::ALL.iter().copied().flatten();
         let relatives = known.filter(|row| row.name == self.name && row.architecture == self.architecture);
         let mut words = Vec::new();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::NetworkError;
-use super::socket::connect_pinned;
+use crate::connect::connect_pinned;
 use crate::deadline::left;
 use crate::process::{CONFINED_OOM_SCORE, Environment, Limits, Output, Program, Watch};
 use crate::status::ended_with;
@@ -110,33 +110,75 @@ impl Gvproxy {
     }
 
     /// Has it listen at a Unix socket and pass connections on to a port of the guest.
-    pub(super) fn expose(&mut self, internal: u16, external: u16) -> Result<PathBuf, String> {
+    pub(super) fn expose(&mut self, internal: u16, external: u16) -> Result<PathBuf, NetworkError> {
         // Relative to its working directory, whose path JSON might not be able to hold.
         let socket = format!("port-{external}.sock");
         let body = format!(r#"{{"local":"{socket}","remote":"tcp://{GUEST}:{internal}","protocol":"unix"}}"#);
         let path = self.dir.join(&socket);
         self.sockets.push(socket);
-        self.post("/services/forwarder/expose", &body)?;
-        Ok(path)
+        match post(&self.dir.join(CONTROL), "/services/forwarder/expose", &body, LIMIT) {
+            Ok(()) => Ok(path),
+            Err(Refusal::Said(reason)) => Err(NetworkError::Port { port: external, reason }),
+            // One that has ended says why better than its socket does.
+            Err(Refusal::NoAnswer(reason)) => Err(self
+                .ended(Instant::now())
+                .unwrap_or_else(|| NetworkError::NoAnswer { path: self.dir.join(CONTROL), reason })),
+        }
     }
+}
 
-    /// One request to its control socket: HTTP without anything that needs a library.
-    fn post(&self, path: &str, body: &str) -> Result<(), String> {
-        let asked = || -> io::Result<String> {
-            let mut stream = connect_pinned(&self.dir.join(CONTROL), LIMIT)?;
-            stream.set_read_timeout(Some(LIMIT))?;
-            stream.set_write_timeout(Some(LIMIT))?;
-            let length = body.len();
-            write!(stream, "POST {path} HTTP/1.0\r\nHost: gvproxy\r\nContent-Length: {length}\r\n\r\n{body}")?;
-            let mut answer = String::new();
-            stream.take(64 * 1024).read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        let answer = asked().map_err(|error| error.to_string())?;
-        let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        match head.split_ascii_whitespace().nth(1) {
-            Some("200") => Ok(()),
-            _ => Err(format!("gvproxy said: {}", if text.trim().is_empty() { head } else { text }.trim())),
+/// Why a request was not done.
+#[derive(Debug)]
+enum Refusal {
+    /// What gvproxy said.
+    Said(String),
+    /// It did not answer, and why.
+    NoAnswer(String),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::NoAnswer(match error.kind() {
+            // What the system says of a socket with a time limit.
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("it had {LIMIT:?}"),
+            _ => error.to_string(),
+        })
+    }
+}
+
+/// The longest answer that is looked at.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// One request to a control socket: HTTP without anything that needs a library. `limit` is for all of it, however the answer
+/// comes.
+fn post(control: &Path, path: &str, body: &str, limit: Duration) -> Result<(), Refusal> {
+    let deadline = Instant::now() + limit;
+    let late = || io::Error::from(ErrorKind::TimedOut);
+    let left = || Some(left(deadline)).filter(|left| !left.is_zero()).ok_or_else(late);
+    let mut stream = connect_pinned(control, limit)?;
+    stream.set_write_timeout(Some(left()?))?;
+    let length = body.len();
+    // In one piece, which is far less than a socket holds: no second wait.
+    let request = format!("POST {path} HTTP/1.0\r\nHost: gvproxy\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes())?;
+    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+    while answer.len() < MAX_ANSWER {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => answer.extend_from_slice(&chunk[..read]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    match head.split_ascii_whitespace().nth(1) {
+        Some("200") => Ok(()),
+        _ if answer.trim().is_empty() => Err(Refusal::NoAnswer("it closed the connection".to_owned())),
+        _ => {
+            let said = if text.trim().is_empty() { head } else { text }.trim();
+            Err(Refusal::Said(format!("gvproxy said: {said}")))
         }
     }
 }
@@ -192,8 +234,55 @@ fn url(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    /// What comes of a request to a control socket that `serve` answers.
+    fn posted(name: &str, limit: Duration, serve: impl FnOnce(UnixStream) + Send) -> Result<(), Refusal> {
+        let dir = std::env::temp_dir().join(format!("qemu-dsl-control-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let listener = UnixListener::bind(dir.join("s")).unwrap();
+        let result = std::thread::scope(|scope| {
+            scope.spawn(|| serve(listener.accept().unwrap().0));
+            post(&dir.join("s"), "/x", "{}", limit)
+        });
+        std::fs::remove_dir_all(&dir).unwrap();
+        result
+    }
+
+    #[test]
+    fn an_answer_is_yes_or_its_reason() {
+        let answered = |name: &str, text: &str| {
+            posted(name, LIMIT, |mut client| {
+                // The request has no answer before it has come.
+                let _ = client.read(&mut [0; 1024]);
+                let _ = client.write_all(text.as_bytes());
+            })
+        };
+        assert!(answered("yes", "HTTP/1.0 200 OK\r\n\r\n").is_ok());
+        let refused = answered("no", "HTTP/1.0 500 Oh\r\n\r\nport taken\n");
+        assert!(matches!(&refused, Err(Refusal::Said(said)) if said == "gvproxy said: port taken"), "{refused:?}");
+        let silent = answered("silent", "");
+        assert!(matches!(&silent, Err(Refusal::NoAnswer(why)) if why == "it closed the connection"), "{silent:?}");
+    }
+
+    /// The limit is for the whole answer and not for each piece of it.
+    #[test]
+    fn an_answer_in_drops_has_an_end() {
+        let (limit, drip) = (Duration::from_millis(200), Duration::from_millis(10));
+        let (sent, received) = std::sync::mpsc::channel();
+        let result = posted("drops", limit, |mut client| {
+            // Five times as long as the limit, unless the other one hangs up before.
+            let drops = (0..100).take_while(|_| {
+                std::thread::sleep(drip);
+                client.write_all(b"x").is_ok()
+            });
+            sent.send(drops.count()).unwrap();
+        });
+        assert!(matches!(&result, Err(Refusal::NoAnswer(why)) if why.starts_with("it had")), "{result:?}");
+        assert!(received.recv().unwrap() < 100, "it hung up");
+    }
 
     #[test]
     fn a_path_becomes_a_url_that_means_it() {

@@ -152,8 +152,16 @@ pub enum NetworkError {
         /// Its socket.
         path: PathBuf,
     },
+    /// gvproxy does not do what it is told over its control socket.
+    #[error("gvproxy did not answer at `{}`: {}", path.display(), visible_line(reason.as_bytes()))]
+    NoAnswer {
+        /// Its socket.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A socket cannot be made, or not be connected to.
-    #[error("the socket `{}` cannot be used: {source}; use a directory of your own, with a short path", path.display())]
+    #[error("the socket `{}` cannot be used: {source}; use a directory {}", path.display(), directory(source))]
     Socket {
         /// The socket.
         path: PathBuf,
@@ -171,6 +179,11 @@ pub enum NetworkError {
     /// A thread cannot be started.
     #[error("a thread for the network cannot be started: {0}")]
     Thread(io::Error),
+}
+
+/// The directory that a socket needs which cannot be used where it is.
+fn directory(error: &io::Error) -> &'static str {
+    if error.raw_os_error() == Some(nix::libc::ENAMETOOLONG) { "with a short path" } else { "of your own" }
 }
 
 /// What came of a network.
@@ -216,7 +229,7 @@ impl Network {
         let (mut gvproxy, frames) = Gvproxy::start(&gvproxy, &private_dir, &wrapper)?;
         let mut ports = Vec::with_capacity(exposed.len());
         for (port, listener) in exposed.iter().zip(listeners) {
-            let to = gvproxy.expose(port.internal, port.external).map_err(|reason| taken(port, reason))?;
+            let to = gvproxy.expose(port.internal, port.external)?;
             ports.push(Port { listener, to });
         }
         let filter = Filter::new(mode, &exposed, policy);

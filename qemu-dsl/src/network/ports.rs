@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::socket::connect_pinned;
+use crate::connect::connect_pinned;
 
 /// How many connections there are at once, over all ports; the one that is idle for longest gives way to another.
 pub(super) const MAX_CONNECTIONS: usize = 64;

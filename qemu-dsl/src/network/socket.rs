@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
 use crate::connect::connect;
+#[cfg(target_os = "linux")]
+use crate::connect::pinned;
 
 /// A listening socket with a name. Dropping it removes the name, if it is still this socket's.
 #[derive(Debug)]
@@ -86,32 +88,10 @@ fn give_mode(path: &Path) -> io::Result<()> {
     Ok(fchmodat(nix::fcntl::AT_FDCWD, path, MODE, FchmodatFlags::NoFollowSymlink)?)
 }
 
-/// The socket at a path, not what a link there leads to, and a name that stays its own while it is open.
-#[cfg(target_os = "linux")]
-fn pinned(path: &Path) -> io::Result<(std::fs::File, String)> {
-    use nix::fcntl::{OFlag, open};
-    let open = std::fs::File::from(open(path, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?);
-    if !open.metadata()?.file_type().is_socket() {
-        return Err(io::Error::other("something else than a socket is there"));
-    }
-    let name = format!("/proc/self/fd/{}", open.as_raw_fd());
-    Ok((open, name))
-}
-
-/// Connects to one of gvproxy's sockets: no link is followed, for gvproxy may be another user, and not itself any more.
-pub(super) fn connect_pinned(path: &Path, limit: Duration) -> io::Result<UnixStream> {
-    #[cfg(target_os = "linux")]
-    {
-        let (_open, name) = pinned(path)?;
-        connect(name.as_ref(), limit)
-    }
-    #[cfg(not(target_os = "linux"))]
-    connect(path, limit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::connect_pinned;
 
     #[test]
     fn no_link_is_followed() {
@@ -123,8 +103,8 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let soon = Duration::from_millis(100);
         assert!(connect_pinned(&path, soon).is_ok() && connect(&link, soon).is_ok());
-        for other in [&link, &file] {
-            assert!(connect_pinned(other, soon).is_err_and(|error| error.to_string().contains("something else")));
+        for (other, why) in [(&link, "it is a link"), (&file, "it is no socket")] {
+            assert!(connect_pinned(other, soon).is_err_and(|error| error.to_string().contains(why)), "{why}");
         }
         drop(socket);
         assert!(connect_pinned(&path, soon).is_err_and(|error| error.kind() == ErrorKind::NotFound));

@@ -55,7 +55,7 @@ impl Environment {
     }
 }
 
-/// What has been started: a child of this process, in a process group of its own, with nothing on its standard input.
+/// What has been started: a child of this process, in a session and a process group of its own.
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) pid: Pid,
@@ -118,6 +118,8 @@ mod imp {
         /// What becomes its standard streams.
         streams: [RawFd; 3],
         passed: Vec<RawFd>,
+        /// Whether it leaves this process's environment behind, and with it the keys of its session. (`man 7 session-keyring`)
+        forgets: bool,
         limits: Vec<(libc::__rlimit_resource_t, libc::rlimit)>,
         limits_file_size: bool,
         /// The text of its `oom_score_adj`.
@@ -145,6 +147,7 @@ mod imp {
             dir: program.dir.as_ref().map(|dir| CString::new(dir.as_os_str().as_bytes())).transpose()?,
             streams: streams.each_ref().map(AsRawFd::as_raw_fd),
             passed: program.passed.clone(),
+            forgets: program.environment.cleared,
             limits_file_size: limits.iter().any(|(resource, _)| *resource == Resource::RLIMIT_FSIZE),
             limits: limits
                 .into_iter()
@@ -198,8 +201,13 @@ mod imp {
         // with a null pointer. The child has its own descriptors, umask, working directory and signal dispositions (neither
         // CLONE_FILES nor CLONE_FS nor CLONE_SIGHAND is set), so none of this changes the parent.
         unsafe {
-            if libc::setpgid(0, 0) != 0 {
+            // A group and a session of its own: what shares a session shares its terminal, and can write to it, or type into it.
+            if libc::setsid() < 0 {
                 return Errno::last();
+            }
+            if child.forgets {
+                // Where there are no keyrings there is nothing to leave.
+                libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<c_char>());
             }
             libc::umask(UMASK);
             // "0" is whoever writes.
@@ -338,13 +346,15 @@ mod imp {
             Some(stdin) => Stdio::from(stdin.try_clone()?),
             None => Stdio::null(),
         };
-        command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0);
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
         command.env_clear().envs(program.environment.variables());
         if let Some(dir) = &program.dir {
             command.current_dir(dir);
         }
         let (passed, limits) = (program.passed.clone(), program.limits.set());
         let in_child = move || {
+            // What shares a session shares its terminal.
+            nix::unistd::setsid()?;
             umask(Mode::from_bits_truncate(UMASK));
             for &fd in &passed {
                 // SAFETY: whoever starts the program holds the descriptor open meanwhile.
@@ -356,7 +366,7 @@ mod imp {
             }
             Ok(())
         };
-        // SAFETY: between fork and exec only async-signal-safe calls are allowed: `umask`, `fcntl` and `setrlimit` are bare, and
+        // SAFETY: between fork and exec only async-signal-safe calls are allowed: `setsid`, `umask`, `fcntl` and `setrlimit` are bare, and
         // nothing here allocates or locks (an `Errno` becomes an `io::Error` without memory of its own).
         let child = unsafe { command.pre_exec(in_child) }.spawn()?;
         // Dropping a `Child` neither waits for nor ends it.

@@ -37,9 +37,17 @@ impl Target {
     pub(crate) fn signal(&self, signal: Signal) {
         let status = self.state.lock();
         if status.is_none() {
+            if signal == Signal::SIGKILL {
+                self.state.killed.store(true, Ordering::SeqCst);
+            }
             // It fails only for a group that is gone.
             let _ = killpg(self.pid, signal);
         }
+    }
+
+    /// Whether this process has sent it SIGKILL.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.state.killed.load(Ordering::SeqCst)
     }
 }
 
@@ -48,6 +56,8 @@ struct State {
     /// Set under the lock in which the program is reaped: while it is [`None`], the process id is still the program's.
     status: Mutex<Option<ExitStatus>>,
     ended: Condvar,
+    /// Whether this process has had the program killed.
+    killed: AtomicBool,
     /// Processes that came of the program and may outlive it: those outside its process group.
     family: Mutex<Vec<Process>>,
 }

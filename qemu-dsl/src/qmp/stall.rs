@@ -12,7 +12,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::connect::connect;
+use crate::connect::connect_pinned;
 use crate::deadline::left;
 
 /// How long QEMU may leave the first command without an answer before the second connection, and before a new session. Long for
@@ -40,5 +40,5 @@ impl Stall {
 /// The second connection. To a QEMU that is only slow, this is a client who leaves before its turn comes.
 pub(super) fn end(socket: &Path) {
     // Whether it helps, the session's own limit will tell.
-    let _ = connect(socket, Duration::from_millis(1));
+    let _ = connect_pinned(socket, Duration::from_millis(1));
 }

@@ -121,6 +121,12 @@ pub enum PlanError {
         "a jail cannot run QEMU as another user, for `sudo` does not work in it: leave out the user, the jail is the stronger of the two; or ask for the isolation `namespaces`"
     )]
     JailWithUser,
+    /// A path that a jail has of its own.
+    #[error("a jail does not show `{}`: it has a root, a /proc and a /dev of its own, and no /sys; name what is needed, below them", path.escape_debug())]
+    NotShown {
+        /// The path.
+        path: String,
+    },
     /// A relative path in a jail, which has directories of its own.
     #[error("the path `{}` is relative, and in a jail it has to be absolute", path.escape_debug())]
     Relative {

@@ -116,10 +116,11 @@ fn remedy(level: Isolation) -> &'static str {
 }
 
 /// What is said of a level that is not the strongest.
-pub(super) const fn remark(level: Isolation, facts: &HostFacts) -> Option<&'static str> {
+pub(super) const fn remark(level: Isolation, config: &SandboxConfig, facts: &HostFacts) -> Option<&'static str> {
     match level {
         Isolation::Jail => None,
         Isolation::Namespaces if facts.bwrap => Some(reasons::NAMESPACES_BESIDE_A_JAIL),
+        Isolation::Namespaces if config.allow_network => Some(reasons::ONLY_NAMESPACES_AND_NETWORK),
         Isolation::Namespaces => Some(reasons::ONLY_NAMESPACES),
         Isolation::None if facts.bwrap => Some(reasons::NOTHING_BESIDE_A_JAIL),
         Isolation::None => Some(reasons::NO_ISOLATION),
@@ -233,6 +234,10 @@ fn jail(
     for path in read.iter().copied().chain([dir]) {
         if !path.is_absolute() {
             return Err(PlanError::Relative { path: path.display().to_string() });
+        }
+        let is_own = ["/proc", "/sys", "/dev"].iter().any(|own| path.starts_with(own));
+        if path.parent().is_none() || is_own {
+            return Err(PlanError::NotShown { path: path.display().to_string() });
         }
     }
     // The network of its own that QEMU gets is empty in every mode: its frames go to a socket in the work directory.

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::config::VmId;
+use super::config::{VmId, WORK_FILES};
 use super::confinement::Confinement;
 use crate::facts::HostFacts;
 use crate::isolation::FIRST_UID;
@@ -193,6 +193,13 @@ impl PlaceOptions {
             let parent = self.parent.clone().unwrap_or_else(|| work_parent(facts).0);
             WorkDir::create(&parent, vm_id.short())?
         };
+        if self.dir.is_some() {
+            // What an earlier machine has left under the names of this one's files, whatever it made of them.
+            for name in WORK_FILES.into_iter().filter(|name| *name != "overlay.qcow2") {
+                dir.remove(name)
+                    .map_err(|source| WorkDirError::Open { path: dir.path().display().to_string(), source })?;
+            }
+        }
         Ok(Place {
             dir,
             ids: user.filter(|_| facts.root),

@@ -15,6 +15,8 @@ pub(super) const JAIL: &str = "a jail: namespaces of its own, an empty root with
 pub(super) const SETPRIV: &str = "QEMU of a root launcher becomes a user of its own, without a capability";
 pub(super) const ONLY_NAMESPACES: &str = "QEMU is held by namespaces and its seccomp filter, and sees the host's files: a jail needs \
     bubblewrap (Debian: `apt-get install bubblewrap`)";
+pub(super) const ONLY_NAMESPACES_AND_NETWORK: &str = "QEMU is held by namespaces and its seccomp filter; it sees the host's files, \
+    and has the host's network, because the guest's leads out: a jail needs bubblewrap (Debian: `apt-get install bubblewrap`)";
 pub(super) const NO_ISOLATION: &str = "NOTHING BUT ITS OWN SECCOMP FILTER HOLDS QEMU here: a guest that breaks out of it is on \
     this host as its user. A jail needs bubblewrap (Debian: `apt-get install bubblewrap`)";
 pub(super) const NAMESPACES_BESIDE_A_JAIL: &str = "QEMU is held by namespaces and its seccomp filter, and sees the host's files. This host has \

@@ -239,7 +239,7 @@ impl<'a> Planning<'a> {
         machine: MachineKind,
         console: ConsoleKind,
     ) -> Built {
-        let remarks = [self.remark(machine), confinement::remark(self.isolation, &self.facts)];
+        let remarks = [self.remark(machine), confinement::remark(self.isolation, self.config, &self.facts)];
         let choices = Choices { machine, console, accel: self.facts.accel, isolation: self.isolation, remarks };
         let paths = &self.config.paths;
         self.explain_choices(&mut vm, choices);

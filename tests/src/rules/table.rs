@@ -894,8 +894,8 @@ pub const RULES: &[Rule] = &[
             Twin { arch: X86_64, args: "-M pc-q35-8.3", does: &[(ALL, Rejects("unsupported machine type"))] },
             Twin {
                 arch: Aarch64,
-                args: "-M virt-2.12 -cpu cortex-a57",
-                does: &[("5.2 7.2", Accepts), ("10.0", Accepts), ("11.1", Rejects("unsupported machine type"))],
+                args: "-M virt-11.1 -cpu cortex-a57",
+                does: &[("5.2 7.2 10.0", Rejects("unsupported machine type")), ("11.1", Accepts)],
             },
         ],
     },
