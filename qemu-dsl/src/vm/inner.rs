@@ -127,7 +127,9 @@ impl Inner {
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
         };
-        inner.errors.extend(board.foreign());
+        if let Some(error) = board.foreign() {
+            inner.error(error);
+        }
         if let Some(version) = target.version
             && !version.is_at_least(5, 2)
         {
@@ -501,9 +503,12 @@ impl Inner {
                 }
             }
         };
-        self.errors.extend(error);
+        let number = parts.len();
+        if let Some(error) = error {
+            self.error(error);
+        }
         #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
-        let number = parts.len() as u32;
+        let number = number as u32;
         let most = if kind.is_shared { u32::MAX } else { 1 };
         self.command.scratch.noted.parts.push(Part {
             kind,
@@ -552,13 +557,15 @@ impl Inner {
             at += 3;
         }
         if cmdline.is_empty() {
-            parts[at.saturating_sub(1)] = &[];
+            // Without the last space.
+            at = at.saturating_sub(1);
         }
-        parts[6] = &cmdline;
+        parts[at] = &cmdline;
+        let parts = &parts[..=at];
         let len = parts.iter().map(|part| part.len()).sum();
         self.check_cmdline(len);
         if len > 0 {
-            self.raw("-append", "the kernel command line, with the VM's console first", &parts);
+            self.raw("-append", "the kernel command line, with the VM's console first", parts);
         }
         self.command.scratch.cmdline = cmdline;
     }
