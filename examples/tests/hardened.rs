@@ -374,3 +374,15 @@ fn a_console_has_an_end() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert_eq!(console.join().unwrap(), 16 << 20);
 }
+
+/// The overlay names its base by the file, and the jail shows that, also where links lead to it.
+#[test]
+fn links_lead_to_the_same_base_in_a_jail() {
+    let place = Place::new();
+    let link = place.dir.path().join("linked");
+    std::os::unix::fs::symlink(minimal(), &link).unwrap();
+    let mut args = boots(&link);
+    args.extend(["--isolation", "jail"].map(OsStr::new));
+    let output = place.run(args);
+    assert!(output.status.success(), "{}", stderr(&output));
+}

@@ -142,6 +142,12 @@ impl std::fmt::Display for Architecture {
 /// use qemu_dsl::opts;
 /// assert_eq!(opts::to_text(&Tcg::new()).unwrap(), b"tcg");
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an accelerator",
+    label = "not an accelerator",
+    note = "the order is machine type, accelerator, CPU model, memory",
+    note = "`Tcg::new()` is there on every host; `facts.kvm()` and `facts.hvf()` give an `Option`: `if let Some(kvm) = facts.kvm()`; `facts.accelerator()` is the best one"
+)]
 pub trait Accelerator: QemuOpts + sealed::Sealed {
     /// Whether guest code runs on the host's processor itself.
     fn is_hardware(&self) -> bool;
@@ -291,6 +297,7 @@ impl From<Tcg> for AnyAccel {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<A: Arch> Accelerator for Kvm<A> {
     fn is_hardware(&self) -> bool {
         true
@@ -301,6 +308,7 @@ impl<A: Arch> Accelerator for Kvm<A> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<A: Arch> Accelerator for Hvf<A> {
     fn is_hardware(&self) -> bool {
         true
@@ -311,12 +319,14 @@ impl<A: Arch> Accelerator for Hvf<A> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Accelerator for Tcg {
     fn is_hardware(&self) -> bool {
         false
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl Accelerator for AnyAccel {
     fn is_hardware(&self) -> bool {
         !matches!(self.0, Choice::Tcg(_))

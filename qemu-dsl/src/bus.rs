@@ -229,7 +229,9 @@ impl<M: MachineType> HasBus<OfHandle> for M {}
 )]
 pub trait OnEveryMachine: Bus + sealed::Sealed {}
 
+#[diagnostic::do_not_recommend]
 impl OnEveryMachine for Virtio {}
+#[diagnostic::do_not_recommend]
 impl OnEveryMachine for OfHandle {}
 
 mod sealed {

@@ -218,7 +218,8 @@ fn confinement(cli: &Cli, facts: &Facts, in_jail: &impl Fn(&Path) -> PathBuf) ->
     let mut read: Vec<PathBuf> = cli.jail_read.iter().map(|path| in_jail(path)).collect();
     read.extend(shown::of_qemu(cli, facts));
     if let Some(base) = base(cli, facts.facts.arch) {
-        read.push(in_jail(&base));
+        // The overlay names the file itself, whatever links lead to it.
+        read.push(base.canonicalize().unwrap_or_else(|_| in_jail(&base)));
     }
     // What /usr has is shown anyway, and so is what is in another of these.
     let mut kept: Vec<PathBuf> = Vec::new();

@@ -8,7 +8,7 @@ use qemu_dsl::backend::Format;
 use qemu_dsl::files;
 use qemu_dsl::image::{Allowed, Image, ImageError, Role};
 use qemu_dsl::kernel::identify;
-use qemu_dsl::launch::{Cgroup, CgroupLimits, Launch, WorkDir};
+use qemu_dsl::launch::{Cgroup, CgroupLimits, Controller, Launch, WorkDir};
 use qemu_dsl::sandbox::{Place, SandboxConfig};
 
 use crate::cli::Cli;
@@ -130,9 +130,21 @@ pub(crate) fn cgroup(cli: &Cli, place: &Place) -> Result<Result<Cgroup, String>,
         },
     };
     let memory = (u64::from(cli.memory) << 20) + OVERHEAD;
-    let limits = CgroupLimits::new().memory(memory).pids(TASKS).cpu_percent(CPU_PERCENT).io_bytes(200 << 20);
+    let all = CgroupLimits::new().memory(memory).pids(TASKS).cpu_percent(CPU_PERCENT).io_bytes(200 << 20);
+    let (limits, missing) = all.available_in(&tree);
+    // A tree that was asked for limits at least what a host cannot share out later.
+    let is_needed = |controller: &Controller| matches!(controller, Controller::Memory | Controller::Pids);
+    let limits = if cli.cgroup.is_some() && missing.iter().any(is_needed) { all } else { limits };
     match Cgroup::create(&tree, &cli.vm_id, &limits, place.path()) {
-        Ok(group) => Ok(Ok(group)),
+        Ok(group) => {
+            for controller in missing {
+                crate::tell(&format!(
+                    "note: `{}` has no controller `{controller}`: that is not limited",
+                    tree.display()
+                ));
+            }
+            Ok(Ok(group))
+        }
         // What was asked for is there, or nothing starts.
         Err(error) if cli.cgroup.is_some() => Err(error.into()),
         Err(error) => Ok(Err(error.to_string())),

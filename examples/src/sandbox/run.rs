@@ -122,9 +122,10 @@ fn boot(
         .dir()
         .create_file("console.log")
         .map_err(|source| LaunchError::ConsoleLog { path: paths.console_log.display().to_string(), source })?;
+    // First: with gvproxy in it, this program's own group could have none below it.
+    let group = prepare::cgroup(cli, place)?;
     // It ends when this function does, after QEMU.
     let network = SandboxNetwork::start(&cli.gvproxy, config, &facts.facts, plan, place)?;
-    let group = prepare::cgroup(cli, place)?;
     let mut launch = plan.launcher().limits(limits(Some(disk))).console_file(log).tap(console::show());
     if let Ok(group) = &group {
         launch = launch.cgroup(group).map_err(InputError::from)?;

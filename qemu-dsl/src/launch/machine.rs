@@ -43,14 +43,14 @@ pub struct Machine {
     powering_off: Option<End>,
     /// The channels that agents were connected to, by their sockets.
     channels: Mutex<HashMap<PathBuf, Channel>>,
-    /// How often the kernel had run out of memory when the machine was started.
+    /// How many processes the kernel had ended for want of memory before the machine was started.
     oom_kills: u64,
 }
 
 impl Machine {
-    pub(super) fn new(watch: Watch, stdout: Output, stderr: Output, started: Instant) -> Self {
+    pub(super) fn new(watch: Watch, stdout: Output, stderr: Output, started: Instant, oom_kills: u64) -> Self {
         let channels = Mutex::default();
-        Self { watch, stdout, stderr, started, powering_off: None, channels, oom_kills: cause::oom_kills() }
+        Self { watch, stdout, stderr, started, powering_off: None, channels, oom_kills }
     }
 }
 

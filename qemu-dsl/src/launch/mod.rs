@@ -51,7 +51,7 @@ use std::time::Instant;
 pub use agent::{Agent, AgentError};
 pub use cause::Cause;
 #[cfg(target_os = "linux")]
-pub use cgroup::{Cgroup, CgroupError, CgroupLimits, CgroupReport};
+pub use cgroup::{Cgroup, CgroupError, CgroupLimits, CgroupReport, Controller};
 pub use error::LaunchError;
 pub use machine::{End, Ended, Killer, Machine};
 #[cfg(target_os = "linux")]
@@ -110,8 +110,7 @@ impl<'a> Launch<'a> {
     /// The group is not there any more.
     #[cfg(target_os = "linux")]
     pub fn cgroup(mut self, group: &Cgroup) -> Result<Self, CgroupError> {
-        let failed = |source| CgroupError::Set { path: group.path().display().to_string(), source };
-        self.cgroup = Some(group.procs().map_err(failed)?);
+        self.cgroup = Some(group.procs()?);
         Ok(self)
     }
 
@@ -253,10 +252,12 @@ impl<'a> Launch<'a> {
             program: self.command.args().next().unwrap_or_default().display().to_string(),
             source,
         };
+        // Before: a control group may have no room for the program's first moments.
+        let oom_kills = cause::oom_kills();
         // Whatever fails from here on, dropping `watch` ends the program.
         let (watch, stdout, stderr) = Watch::start(program).map_err(failed)?;
         let stdout = Output::collect(stdout, self.tap, log).map_err(failed)?;
         let stderr = Output::collect(stderr, None, None).map_err(failed)?;
-        Ok(Machine::new(watch, stdout, stderr, started))
+        Ok(Machine::new(watch, stdout, stderr, started, oom_kills))
     }
 }

@@ -158,7 +158,8 @@ impl fmt::Debug for Id {
 
 impl PartialEq for Id {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        // Most ids differ in their length already.
+        self.len == other.len && self.as_bytes() == other.as_bytes()
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Program {
     pub(crate) limits: Limits,
     /// How readily the kernel kills it when memory runs out: -1000 to 1000. (`man 5 proc_pid_oom_score_adj`)
     pub(crate) oom_score_adj: Option<i16>,
-    /// The open `cgroup.procs` of the control group that it is born into. (Linux, cgroup v2)
+    /// The open `cgroup.procs` of the control group that it enters before it runs. (Linux, cgroup v2)
     pub(crate) cgroup: Option<OwnedFd>,
 }
 
@@ -163,32 +163,53 @@ mod imp {
             Some(error) => {
                 // It has ended already, and nobody else waits for it.
                 let _ = nix::sys::wait::waitpid(pid, None);
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
     /// Gives birth to the child, and returns once it runs its program or has failed to.
-    fn born(child: &Child) -> io::Result<(Pid, Option<Errno>)> {
+    fn born(child: &Child) -> io::Result<(Pid, Option<io::Error>)> {
         let mut stack = vec![0; 64 * 1024];
-        let mut error = None;
+        let (mut error, mut outside) = (None, None);
         // A signal's handler would run in the child too, on this process's memory.
         let own_mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
         let pid = {
-            let error = &mut error;
+            let (error, outside) = (&mut error, &mut outside);
             let exec = Box::new(move || {
                 // SAFETY: this is the child, and everything that `child` points to is alive in the waiting parent.
-                *error = Some(unsafe { exec(child) });
+                unsafe {
+                    *outside = enter(child);
+                    if outside.is_none() {
+                        *error = Some(exec(child));
+                    }
+                }
                 127
             });
             // SAFETY: with CLONE_VFORK this thread waits until the child has called `execve` or ended, so the stack, `child` and
-            // `error` outlive the child's use of them; no other thread knows them. The child makes system calls only: it does not
+            // the errors outlive the child's use of them; no other thread knows them. The child makes system calls only: it does not
             // allocate, lock or panic. All signals are blocked, so no handler runs in it.
             unsafe { clone(exec, &mut stack, CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK, Some(libc::SIGCHLD)) }
         };
         // It fails for no mask that has been a thread's own; and the child must not be lost over it.
         let _ = own_mask.thread_set_mask();
-        Ok((pid?, error))
+        // That has other reasons than a program that cannot be started.
+        let outside = outside.map(|error: Errno| {
+            let error = io::Error::from(error);
+            io::Error::new(error.kind(), format!("it cannot enter its control group: {error}"))
+        });
+        Ok((pid?, outside.or(error.map(Into::into))))
+    }
+
+    /// Enters the control group; the error, if that fails.
+    ///
+    /// # Safety
+    ///
+    /// As [`exec`].
+    unsafe fn enter(child: &Child) -> Option<Errno> {
+        // SAFETY: a bare system call, and the text has so many bytes. "0" is whoever writes.
+        let entered = child.cgroup.is_none_or(|procs| unsafe { libc::write(procs, c"0".as_ptr().cast(), 1) == 1 });
+        (!entered).then(Errno::last)
     }
 
     /// Becomes the program; the error, if that fails.
@@ -210,12 +231,6 @@ mod imp {
                 libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<c_char>());
             }
             libc::umask(UMASK);
-            // "0" is whoever writes.
-            if let Some(procs) = child.cgroup
-                && libc::write(procs, c"0".as_ptr().cast(), 1) != 1
-            {
-                return Errno::last();
-            }
             if let Some(score) = &child.oom_score_adj {
                 say(c"/proc/self/oom_score_adj", score);
             }

@@ -28,36 +28,37 @@ impl Board {
     pub(super) fn check_cpus(
         &self,
         qemu: Option<QemuVersion>,
-        cpus: u32,
-        maxcpus: Option<u32>,
-    ) -> [Option<BuildError>; 2] {
+        (cpus, maxcpus): (u32, Option<u32>),
+        errors: &mut Vec<BuildError>,
+    ) {
         let all = maxcpus.unwrap_or(cpus);
-        let too_many = self.facts.max_cpus(self.effective(qemu), self.hardware).filter(|max| all > *max);
-        let plugged = all > cpus && !self.facts.hotplugs_cpus;
-        [
-            too_many.map(|max| {
-                let remedy = self.facts.remedy_for_cpus(all, self.hardware);
-                BuildError::TooManyCpus { cpus: all, max, remedy }
-            }),
-            plugged.then_some(BuildError::NoCpuHotplug { machine: self.facts.name, cpus, maxcpus: all }),
-        ]
+        if let Some(max) = self.facts.max_cpus(self.effective(qemu), self.hardware).filter(|max| all > *max) {
+            let remedy = self.facts.remedy_for_cpus(all, self.hardware);
+            errors.push(BuildError::TooManyCpus { cpus: all, max, remedy });
+        }
+        if all > cpus && !self.facts.hotplugs_cpus {
+            errors.push(BuildError::NoCpuHotplug { machine: self.facts.name, cpus, maxcpus: all });
+        }
     }
 
-    pub(super) fn check(&self, qemu: Option<QemuVersion>, mmio: u32, pci: u32, boots: bool) -> [Option<BuildError>; 3] {
+    pub(super) fn check(
+        &self,
+        qemu: Option<QemuVersion>,
+        (mmio, pci): (u32, u32),
+        boots: bool,
+        errors: &mut Vec<BuildError>,
+    ) {
         let version = self.effective(qemu);
         let facts = self.facts;
-        [
-            facts.mmio_slots.at(version).filter(|slots| mmio > *slots).map(|slots| BuildError::MmioSlots {
-                devices: mmio,
-                slots,
-                remedy: facts.remedy_for_mmio(mmio, version),
-            }),
-            facts.pci_slots.at(version).filter(|slots| pci > *slots).map(|slots| BuildError::PciSlots {
-                machine: facts.name,
-                devices: pci,
-                slots,
-            }),
-            (!boots && !facts.boots_disks).then_some(BuildError::NothingToBoot { machine: facts.name }),
-        ]
+        if let Some(slots) = facts.mmio_slots.at(version).filter(|slots| mmio > *slots) {
+            let remedy = facts.remedy_for_mmio(mmio, version);
+            errors.push(BuildError::MmioSlots { devices: mmio, slots, remedy });
+        }
+        if let Some(slots) = facts.pci_slots.at(version).filter(|slots| pci > *slots) {
+            errors.push(BuildError::PciSlots { machine: facts.name, devices: pci, slots });
+        }
+        if !boots && !facts.boots_disks {
+            errors.push(BuildError::NothingToBoot { machine: facts.name });
+        }
     }
 }

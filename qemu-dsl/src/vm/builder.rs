@@ -65,8 +65,9 @@ pub struct Vm<M, A, C = NoConsole> {
 
 impl<M, A> Vm<M, A, NoConsole>
 where
-    M: MachineType + RunsUnder<A>,
+    // First, so that what is no accelerator is told of first.
     A: Accelerator,
+    M: MachineType + RunsUnder<A>,
 {
     /// A VM for the `qemu-system-<architecture>` from `PATH`, of any version.
     ///

@@ -99,10 +99,10 @@ impl Inner {
     }
 
     fn check_counts(&self, errors: &mut Vec<BuildError>) {
-        let (version, (cpus, max)) = (self.context.version, self.cpus);
-        errors.extend(self.board.check_cpus(version, cpus, max).into_iter().flatten());
+        let version = self.context.version;
+        self.board.check_cpus(version, self.cpus, errors);
         let boots = self.kernel != KernelState::None || self.kernel_elsewhere;
-        errors.extend(self.board.check(version, self.mmio_devices, self.pci_devices, boots).into_iter().flatten());
+        self.board.check(version, (self.mmio_devices, self.pci_devices), boots, errors);
     }
 
     pub(super) fn check_cmdline(&mut self, len: usize) {

@@ -127,7 +127,9 @@ impl Inner {
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
         };
-        inner.errors.extend(board.foreign());
+        if let Some(error) = board.foreign() {
+            inner.error(error);
+        }
         if let Some(version) = target.version
             && !version.is_at_least(5, 2)
         {
@@ -428,12 +430,12 @@ impl Inner {
     /// A part without an id of QEMU's: a port, of which the number is known.
     pub(crate) fn issue_port(&mut self, nr: u32) -> PartRef {
         const PORT_ID: Id = crate::id!("port");
+        let parts = &mut self.command.scratch.noted.parts;
         #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
-        let part = self.command.scratch.noted.parts.len() as u32;
+        let place = PartRef { vm: self.tag, part: parts.len() as u32 };
         let (kind, is_spare) = (PORT, nr == 0);
-        let noted = Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None };
-        self.command.scratch.noted.parts.push(noted);
-        PartRef { vm: self.tag, part }
+        parts.push(Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None });
+        place
     }
 
     /// Notes what is known of a part.
@@ -501,9 +503,12 @@ impl Inner {
                 }
             }
         };
-        self.errors.extend(error);
+        let number = parts.len();
+        if let Some(error) = error {
+            self.error(error);
+        }
         #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
-        let number = parts.len() as u32;
+        let number = number as u32;
         let most = if kind.is_shared { u32::MAX } else { 1 };
         self.command.scratch.noted.parts.push(Part {
             kind,
@@ -552,13 +557,15 @@ impl Inner {
             at += 3;
         }
         if cmdline.is_empty() {
-            parts[at.saturating_sub(1)] = &[];
+            // Without the last space.
+            at = at.saturating_sub(1);
         }
-        parts[6] = &cmdline;
+        parts[at] = &cmdline;
+        let parts = &parts[..=at];
         let len = parts.iter().map(|part| part.len()).sum();
         self.check_cmdline(len);
         if len > 0 {
-            self.raw("-append", "the kernel command line, with the VM's console first", &parts);
+            self.raw("-append", "the kernel command line, with the VM's console first", parts);
         }
         self.command.scratch.cmdline = cmdline;
     }

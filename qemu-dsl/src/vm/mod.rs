@@ -10,6 +10,8 @@ mod explain;
 pub(crate) mod globals;
 mod inner;
 mod size;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{OsStr, OsString};
 

@@ -41,7 +41,7 @@ macro_rules! replaced {
 pub const RULES: &[Rule] = &[
     Rule {
         title: "a PCI device on `Virt`",
-        held: Held::Compiler(&["bus/pci_on_virt", "bus/nvme_on_virt", "bus/root_port_on_virt"]),
+        held: Held::Compiler(&["bus/pci_on_virt", "bus/nvme_on_virt", "bus/root_port_on_virt", "bus/nvme_on_any_vm"]),
         why: "Policy. QEMU's board has PCIe; `Virt` stands for guests without a PCI driver, and `VirtPcie` is the same board with it.",
         twins: &[Twin {
             arch: Aarch64,
@@ -172,6 +172,7 @@ pub const RULES: &[Rule] = &[
             "accel/hvf_on_a_foreign_machine",
             "accel/forged_kvm",
             "machine/core_dump_without_linux",
+            "accel/arguments_in_another_order",
         ]),
         why: "`Kvm<A>` and `Hvf<A>` carry the host's architecture, `LinuxHost` is a proof.",
         twins: &[Twin {
@@ -191,8 +192,12 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a back end by name, forged, of another kind, or never created",
+        title: "a back end itself, by name, forged, of another kind, or never created",
         held: Held::Compiler(&[
+            "handle/drive_itself",
+            "handle/chardev_itself",
+            "handle/back_end_as_a_device",
+            "handle/device_as_a_netdev",
             "handle/drive_by_name",
             "handle/forged",
             "handle/never_created",
