@@ -128,11 +128,11 @@ impl ContainerAttrs {
     pub(crate) fn read(cx: &Ctxt, attrs: &[Attribute]) -> Self {
         let mut out = Self::default();
         each(cx, attrs, |key, meta| match key {
-            "device" => set(cx, &meta, &mut out.device, text),
-            "implied" => set(cx, &meta, &mut out.implied, text),
+            "device" => set(cx, &meta, &mut out.device, |m| text(cx, m)),
+            "implied" => set(cx, &meta, &mut out.implied, |m| text(cx, m)),
             "virtio" => set(cx, &meta, &mut out.virtio, |m| Ok(span(m))),
-            "bus" => set(cx, &meta, &mut out.bus, |m| m.value()?.parse()),
-            "tag" => set(cx, &meta, &mut out.tag, text),
+            "bus" => set(cx, &meta, &mut out.bus, |m| bus(cx, m)),
+            "tag" => set(cx, &meta, &mut out.tag, |m| text(cx, m)),
             "value" => set(cx, &meta, &mut out.value, |m| Ok(span(m))),
             "single" => {
                 out.single = true;
@@ -149,7 +149,7 @@ impl ContainerAttrs {
                 cx.push(meta.error("reading back is asked for with `read`: remove `write_only`"));
                 Ok(())
             }
-            "rename_all" => set(cx, &meta, &mut out.rename_all, case),
+            "rename_all" => set(cx, &meta, &mut out.rename_all, |m| case(cx, m)),
             "crate" => set(cx, &meta, &mut out.krate, |m| m.value()?.parse()),
             _ => unknown(cx, key, &meta, CONTAINER, &[("field", FIELD)]),
         });
@@ -161,16 +161,16 @@ impl FieldAttrs {
     pub(crate) fn read(cx: &Ctxt, attrs: &[Attribute], place: Place) -> Self {
         let mut out = Self::default();
         each(cx, attrs, |key, meta| match (place, key) {
-            (_, "rename") => set(cx, &meta, &mut out.rename, text),
-            (Place::Variant, "rename_all") => set(cx, &meta, &mut out.rename_all, case),
-            (Place::Field, "prefix") => set(cx, &meta, &mut out.prefix, text),
+            (_, "rename") => set(cx, &meta, &mut out.rename, |m| text(cx, m)),
+            (Place::Variant, "rename_all") => set(cx, &meta, &mut out.rename_all, |m| case(cx, m)),
+            (Place::Field, "prefix") => set(cx, &meta, &mut out.prefix, |m| text(cx, m)),
             (Place::Field, "flatten") => set(cx, &meta, &mut out.flatten, |m| Ok(span(m))),
             (Place::Field, "list") => set(cx, &meta, &mut out.list, |m| Ok(span(m))),
             (Place::Field, "range") => set(cx, &meta, &mut out.range, range),
             (Place::Field, "power_of_two") => set(cx, &meta, &mut out.power_of_two, |m| Ok(span(m))),
-            (Place::Field, "unique") => set(cx, &meta, &mut out.unique, |m| m.value()?.parse()),
-            (Place::Field, "needs") => text(&meta).map(|key| out.needs.push(key)),
-            (Place::Field, "conflicts") => text(&meta).map(|key| out.conflicts.push(key)),
+            (Place::Field, "unique") => set(cx, &meta, &mut out.unique, |m| quoted(cx, m, "\"mac\"")),
+            (Place::Field, "needs") => text(cx, &meta).map(|key| out.needs.push(key)),
+            (Place::Field, "conflicts") => text(cx, &meta).map(|key| out.conflicts.push(key)),
             (Place::Field, "default") => set(cx, &meta, &mut out.default, |m| {
                 let value = if m.input.peek(syn::Token![=]) { Some(expression(m)?) } else { None };
                 Ok(Preset { span: span(m), value })
@@ -179,8 +179,8 @@ impl FieldAttrs {
             (Place::Field, "no_setter") => set(cx, &meta, &mut out.no_setter, |m| Ok(span(m))),
             (Place::Field, "skip") => set(cx, &meta, &mut out.skip, |m| Ok(span(m))),
             (Place::Field, "skip_if") => set(cx, &meta, &mut out.skip_if, path),
-            (_, "since") => set(cx, &meta, &mut out.since, version),
-            (_, "until") => set(cx, &meta, &mut out.until, version),
+            (_, "since") => set(cx, &meta, &mut out.since, |m| version(cx, m)),
+            (_, "until") => set(cx, &meta, &mut out.until, |m| version(cx, m)),
             (Place::Field, _) => unknown(cx, key, &meta, FIELD, &[("struct or enum", CONTAINER)]),
             (Place::Variant, _) => unknown(cx, key, &meta, VARIANT, &[("field", FIELD), ("struct or enum", CONTAINER)]),
         });
@@ -264,8 +264,40 @@ fn span(meta: &ParseNestedMeta<'_>) -> Span {
     meta.path.span()
 }
 
-fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
-    let text: LitStr = meta.value()?.parse()?;
+/// Text in quotes. Without them it is an error, and read all the same: one mistake is one error.
+fn quoted(cx: &Ctxt, meta: &ParseNestedMeta<'_>, example: &str) -> syn::Result<LitStr> {
+    use syn::spanned::Spanned as _;
+    if meta.input.peek(syn::Token![=]) && meta.input.peek2(LitStr) {
+        return meta.value()?.parse();
+    }
+    let key = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+    let wrong = |span| syn::Error::new(span, format!("this is text, in quotes: `{key} = {example}`"));
+    let tokens = expression(meta).map_err(|error| wrong(error.span()))?;
+    cx.push(wrong(tokens.span()));
+    Ok(LitStr::new(&tokens.to_string().replace(' ', ""), tokens.span()))
+}
+
+fn bus(cx: &Ctxt, meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
+    let wrong = |span| {
+        syn::Error::new(span, "a bus is a type: write `bus = Pci`, without quotes, after `use qemu_dsl::bus::Pci;`")
+    };
+    let tokens = match expression(meta) {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            cx.push(wrong(error.span()));
+            // Some bus, so that the device is one all the same.
+            return Ok(syn::parse_quote!(__q::Virtio));
+        }
+    };
+    syn::parse2(tokens.clone()).or_else(|_| {
+        use syn::spanned::Spanned as _;
+        cx.push(wrong(tokens.span()));
+        Ok(syn::parse_quote!(__q::Virtio))
+    })
+}
+
+fn text(cx: &Ctxt, meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
+    let text = quoted(cx, meta, "\"edu\"")?;
     if text.value().is_empty() {
         return Err(syn::Error::new(text.span(), "a name has at least one letter, and this one is empty: remove it"));
     }
@@ -318,8 +350,8 @@ fn path(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     if value.peek(LitStr) { value.parse::<LitStr>()?.parse() } else { value.parse() }
 }
 
-fn case(meta: &ParseNestedMeta<'_>) -> syn::Result<Case> {
-    let text: LitStr = meta.value()?.parse()?;
+fn case(cx: &Ctxt, meta: &ParseNestedMeta<'_>) -> syn::Result<Case> {
+    let text = quoted(cx, meta, "\"snake_case\"")?;
     let value = text.value();
     CASES.iter().find(|(name, _)| *name == value).map(|(_, case)| *case).ok_or_else(|| {
         let names: Vec<&str> = CASES.iter().map(|(name, _)| *name).collect();
@@ -327,8 +359,8 @@ fn case(meta: &ParseNestedMeta<'_>) -> syn::Result<Case> {
     })
 }
 
-fn version(meta: &ParseNestedMeta<'_>) -> syn::Result<Version> {
-    let literal: LitStr = meta.value()?.parse()?;
+fn version(cx: &Ctxt, meta: &ParseNestedMeta<'_>) -> syn::Result<Version> {
+    let literal = quoted(cx, meta, "\"9.2\"")?;
     let text = literal.value();
     text.split_once('.')
         .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)))

@@ -277,7 +277,9 @@ fn is_broken(data: &Data, value: bool) -> bool {
                 || data.variants.iter().any(|variant| match &variant.fields {
                     Fields::Unit => false,
                     Fields::Named(_) => value,
-                    Fields::Unnamed(fields) => value || fields.unnamed.len() != 1,
+                    Fields::Unnamed(fields) => {
+                        value || fields.unnamed.len() != 1 || check::is_one_value(&fields.unnamed[0].ty)
+                    }
                 })
         }
         Data::Union(_) => true,
@@ -294,6 +296,12 @@ fn variant<'a>(cx: &Ctxt, source: &'a syn::Variant, case: Case) -> Variant<'a> {
         Fields::Unnamed(unnamed) => {
             if unnamed.unnamed.len() != 1 {
                 cx.error(unnamed.span(), "options have names: use `{ name: Type, ... }`, or one struct of options");
+            } else if let ty = &unnamed.unnamed[0].ty
+                && check::is_one_value(ty)
+            {
+                let ty = quote::quote!(#ty);
+                let message = "a variant in parentheses holds a struct of options, and this is one value: write";
+                cx.error(unnamed.span(), format!("{message} `{} {{ name: {ty} }}`", source.ident));
             }
             let field = unnamed.unnamed.first().map(|field| Field {
                 member: Member::from(0),
@@ -338,7 +346,7 @@ fn fields<'a>(cx: &Ctxt, source: &'a Fields, case: Case, builds: bool) -> Vec<Fi
         check::field(cx, &attrs, builds);
         let kind = if attrs.skip.is_some() {
             FieldKind::Skip
-        } else if attrs.flatten.is_some() && attrs.list.is_none() {
+        } else if attrs.flatten.is_some() && attrs.list.is_none() && !check::is_flat(cx, &attrs, &field.ty) {
             FieldKind::Flatten { prefix: attrs.prefix.as_ref().map(syn::LitStr::value).unwrap_or_default() }
         } else {
             let name = attrs.rename.as_ref().map_or_else(|| derived_key(cx, case, ident), syn::LitStr::value);

@@ -135,6 +135,56 @@ impl std::fmt::Display for Architecture {
     }
 }
 
+pub(crate) mod sealed {
+    /// What is an accelerator names itself: the compiler then says nothing of machine types and CPU models beside what is none.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not an accelerator",
+        label = "not an accelerator",
+        note = "the order is machine type, accelerator, CPU model, memory",
+        note = "`Tcg::new()` is there on every host; `facts.kvm()` and `facts.hvf()` give an `Option`: `if let Some(kvm) = facts.kvm()`; `facts.accelerator()` is the best one"
+    )]
+    pub trait IsAccelerator {
+        /// The accelerator.
+        type Itself: super::Accelerator;
+
+        /// The accelerator.
+        fn itself(&self) -> &Self::Itself;
+    }
+
+    #[diagnostic::do_not_recommend]
+    impl<A: super::Arch> IsAccelerator for super::Kvm<A> {
+        type Itself = Self;
+
+        fn itself(&self) -> &Self {
+            self
+        }
+    }
+    #[diagnostic::do_not_recommend]
+    impl<A: super::Arch> IsAccelerator for super::Hvf<A> {
+        type Itself = Self;
+
+        fn itself(&self) -> &Self {
+            self
+        }
+    }
+    #[diagnostic::do_not_recommend]
+    impl IsAccelerator for super::Tcg {
+        type Itself = Self;
+
+        fn itself(&self) -> &Self {
+            self
+        }
+    }
+    #[diagnostic::do_not_recommend]
+    impl IsAccelerator for super::AnyAccel {
+        type Itself = Self;
+
+        fn itself(&self) -> &Self {
+            self
+        }
+    }
+}
+
 /// An accelerator: `-accel`. Sealed; there is one of each below.
 ///
 /// ```
@@ -142,13 +192,7 @@ impl std::fmt::Display for Architecture {
 /// use qemu_dsl::opts;
 /// assert_eq!(opts::to_text(&Tcg::new()).unwrap(), b"tcg");
 /// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an accelerator",
-    label = "not an accelerator",
-    note = "the order is machine type, accelerator, CPU model, memory",
-    note = "`Tcg::new()` is there on every host; `facts.kvm()` and `facts.hvf()` give an `Option`: `if let Some(kvm) = facts.kvm()`; `facts.accelerator()` is the best one"
-)]
-pub trait Accelerator: QemuOpts + sealed::Sealed {
+pub trait Accelerator: QemuOpts + sealed::IsAccelerator<Itself = Self> {
     /// Whether guest code runs on the host's processor itself.
     fn is_hardware(&self) -> bool;
 
@@ -375,12 +419,4 @@ impl Proof for LinuxHost {
 /// itself to whoever tries to forge one.
 pub(crate) trait Proof {
     const PROVEN: Self;
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl<A: super::Arch> Sealed for super::Kvm<A> {}
-    impl<A: super::Arch> Sealed for super::Hvf<A> {}
-    impl Sealed for super::Tcg {}
-    impl Sealed for super::AnyAccel {}
 }

@@ -106,6 +106,11 @@ impl<D: ProvidesBus> ProvidesBus for Extra<D> {
 /// assert!(vm.build()?.to_string().contains("-device scsi-hd,drive=drive0,bus=bus0.0"));
 /// # Ok::<(), qemu_dsl::vm::BuildErrors>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` provides no bus",
+    label = "no controller",
+    note = "a device that other devices plug into says so with `impl ProvidesBus`; other devices are added with `vm.add`"
+)]
 pub trait ProvidesBus: Device {
     /// What the bus is.
     type Provides: Bus;

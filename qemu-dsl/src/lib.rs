@@ -92,5 +92,5 @@ pub use command::{CommandError, QemuCommand};
 pub use facts::HostFacts;
 pub use memory::{Memory, MemoryError};
 pub use opts::Id;
-pub use version::{Between, QemuVersion, Since};
+pub use version::{Between, ProvesSince, QemuVersion, Since};
 pub use vm::{Smp, SmpError, Vm};

@@ -99,6 +99,17 @@ impl fmt::Display for QemuVersion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Since<const MAJOR: u16, const MINOR: u16>(());
 
+/// What can be given where a [`Since`] is wanted: that. The trait is there for its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not prove QEMU {MAJOR}.{MINOR}",
+    label = "expected a `Since<{MAJOR}, {MINOR}>`",
+    note = "a version proves what it is new enough for: `if let Some(proof) = version.since() {{ ... }}`"
+)]
+pub trait ProvesSince<const MAJOR: u16, const MINOR: u16>: Copy {}
+
+#[diagnostic::do_not_recommend]
+impl<const MAJOR: u16, const MINOR: u16> ProvesSince<MAJOR, MINOR> for Since<MAJOR, MINOR> {}
+
 /// Proof that the QEMU binary is one of version `MAJOR.MINOR` to `LAST_MAJOR.LAST_MINOR`.
 ///
 /// Only [`QemuVersion::between`] makes one; see there for an example.

@@ -47,6 +47,7 @@ pub struct Drive<'a> {
     #[qemu(with = |file: &'a (impl AsRef<Path> + ?Sized)| DriveFile::new(file.as_ref()))]
     file: DriveFile<'a>,
     /// The image format. Never guessed: a guest could write another format's header into a raw image.
+    #[qemu(with = |format: impl IntoFormat| format.into_format())]
     format: Format,
     /// The interface: always `none`, the device is added by itself.
     #[qemu(rename = "if", default = NoInterface, no_setter)]
@@ -353,6 +354,24 @@ pub enum Format {
     Qcow2,
     /// The blocks and nothing else.
     Raw,
+}
+
+/// What can be given where a [`Format`] is wanted: that. The trait is there for its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Format`",
+    label = "expected a `Format`",
+    note = "write `Format::Raw` or `Format::Qcow2`: a format is never guessed, for a guest could write another one's header into a raw image"
+)]
+pub trait IntoFormat {
+    #[doc(hidden)]
+    fn into_format(self) -> Format;
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoFormat for Format {
+    fn into_format(self) -> Format {
+        self
+    }
 }
 
 #[cfg(test)]

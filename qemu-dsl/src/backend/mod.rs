@@ -21,7 +21,7 @@ mod object;
 mod own;
 
 pub(crate) use block::Blockdev;
-pub use block::{BlockNode, Drive, Format, IntoBlockNode, ReadOnlyImage, SharedImage};
+pub use block::{BlockNode, Drive, Format, IntoBlockNode, IntoFormat, ReadOnlyImage, SharedImage};
 pub use chardev::{
     Chardev, ChardevBackend, IntoChardev, IntoSocketPath, LogFile, NullChardev, PassedSocket, Socket, SocketPath,
     SocketPathError, Stdio,

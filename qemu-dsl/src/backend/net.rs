@@ -2,7 +2,7 @@
 
 use super::{IntoSocketPath, SocketPath};
 use crate::opts::{PartKind, QemuOpts, Sort, handle, into_handle};
-use crate::{Between, Since};
+use crate::{Between, ProvesSince};
 
 handle! {
     /// A network back end of a VM, for one network device. [`Vm::netdev`](crate::Vm::netdev) returns it.
@@ -109,7 +109,7 @@ struct ReconnectOption {
 
 impl Reconnect {
     /// After so many milliseconds: `reconnect-ms`, QEMU 9.2 and later.
-    pub const fn milliseconds(milliseconds: u32, _proof: Since<9, 2>) -> Self {
+    pub const fn milliseconds(milliseconds: u32, _proof: impl ProvesSince<9, 2>) -> Self {
         Self(ReconnectOption { reconnect: None, reconnect_ms: Some(milliseconds) })
     }
 

@@ -37,6 +37,24 @@ pub struct Kernel<'a> {
     pub(crate) is_linux: bool,
 }
 
+/// What can be given where a [`Kernel`] is wanted: that, or the path of one. The trait is there for its message.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Kernel`",
+    label = "expected a `Kernel`",
+    note = "write `Kernel::new(path)`; `initrd` and `cmdline` are methods of it"
+)]
+pub trait IntoKernel<'a> {
+    #[doc(hidden)]
+    fn into_kernel(self) -> Kernel<'a>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<'a> IntoKernel<'a> for Kernel<'a> {
+    fn into_kernel(self) -> Self {
+        self
+    }
+}
+
 impl<'a> Kernel<'a> {
     /// The kernel image at `image`: a bzImage or PVH vmlinux on `x86_64`, an Image on aarch64.
     pub fn new(image: &'a (impl AsRef<Path> + ?Sized)) -> Self {

@@ -134,6 +134,9 @@ macro_rules! id {
         };
         CHECKED
     }};
+    ($($text:tt)+) => {
+        compile_error!("`id!` takes text in quotes, which is checked when it is compiled; for text from elsewhere write `Id::parse(text)?`")
+    };
 }
 
 impl FromStr for Id {

@@ -35,7 +35,7 @@ use super::{Id, OptType, OptWriter, Size, ValueWriter};
     message = "`{Self}` cannot be the value of a QEMU option",
     label = "not an option value",
     note = "numbers, `bool`, text, paths, `Id`, `Size`, handles of a VM and `Option`s of these can",
-    note = "for an enum of words: `#[derive(QemuOpts)] #[qemu(value)]`; for a group of options: `#[qemu(flatten)]` on the field"
+    note = "for an enum of words: `#[derive(QemuOpts)] #[qemu(value)]`; for a group of options: `#[qemu(flatten)]` on the field; for a `Vec`: `#[qemu(list)]`"
 )]
 pub trait OptValue {
     /// What QEMU reads.
@@ -62,7 +62,7 @@ pub trait OptValue {
     message = "`{Self}` cannot be the value of a QEMU option",
     label = "not an option value",
     note = "numbers, `bool`, text, paths, `Id`, `Size`, handles of a VM and `Option`s of these can",
-    note = "for an enum of words: `#[derive(QemuOpts)] #[qemu(value)]`; for a group of options: `#[qemu(flatten)]` on the field"
+    note = "for an enum of words: `#[derive(QemuOpts)] #[qemu(value)]`; for a group of options: `#[qemu(flatten)]` on the field; for a `Vec`: `#[qemu(list)]`"
 )]
 pub trait OptField {
     /// The type of the value.

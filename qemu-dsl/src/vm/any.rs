@@ -12,7 +12,7 @@ use crate::backend::{
 };
 use crate::bus::{Device, HasBus, OnEveryMachine, Virtio};
 use crate::device::{ConsolePort, SerialPort};
-use crate::kernel::Kernel;
+use crate::kernel::IntoKernel;
 use crate::machine::MachineType;
 use crate::opts::{Handle, Id, IntoId};
 
@@ -80,7 +80,7 @@ pub trait AnyVm: sealed::Sealed {
     fn spare(&mut self, part: impl Handle) -> Id;
 
     /// The guest kernel, in the place of an earlier one.
-    fn kernel(&mut self, kernel: Kernel<'_>) -> &mut Self;
+    fn kernel<'k>(&mut self, kernel: impl IntoKernel<'k>) -> &mut Self;
 
     /// The number of CPUs, in the place of an earlier one.
     fn smp(&mut self, smp: impl IntoSmp) -> &mut Self;
@@ -131,7 +131,7 @@ impl<M: HasBus<Virtio>, A: Accelerator, C: Console> AnyVm for Vm<M, A, C> {
         virtio_serial_ports [] (ports: usize) -> (ConsolePort, Vec<SerialPort>);
         spare [] (part: impl Handle) -> Id;
         @chained
-        kernel [] (kernel: Kernel<'_>);
+        kernel ['k] (kernel: impl IntoKernel<'k>);
         smp [] (smp: impl IntoSmp);
         name [] (name: impl AsRef<OsStr>);
         no_reboot [] ();

@@ -15,6 +15,7 @@ use super::error::BuildError;
 use super::globals::{Monitor, MonitorMode, Mux, Name};
 use super::inner::{Board, Inner, Once};
 use super::{BuildErrors, Explained, IntoMemory, IntoSmp, Reason, Target};
+use crate::accel::sealed::IsAccelerator;
 use crate::accel::{Accelerator, AnyAccel};
 use crate::backend::{
     Backend, BlockNode, Chardev, ChardevBackend, Drive, IntoChardev, IntoNetdev, IntoSocketPath, IoThread,
@@ -23,9 +24,10 @@ use crate::backend::{
 use crate::bus::{Bus, Device, HasBus, PlugsInto, ProvidedBus, ProvidesBus, Virtio};
 use crate::cpu::CpuFor;
 use crate::device::{CONTROLLER, ConsolePort, Controller, FIRST_CONTROLLER, SerialPort, VirtConsole, VirtioSerial};
+use crate::kernel::IntoKernel;
 use crate::machine::{AnyMachine, HasIsaSerial, HasPl011, HasUart, IoEventFd, MachineType, RunsUnder, Uart};
 use crate::opts::{Decimal, Handle, Id, IntoId, Key, OptWriter, QemuOpts, Role, Token, Trait};
-use crate::{QemuCommand, Since};
+use crate::{ProvesSince, QemuCommand};
 
 /// A virtual machine under construction: machine type `M`, accelerator `A`, console `C`.
 ///
@@ -66,13 +68,14 @@ pub struct Vm<M, A, C = NoConsole> {
 impl<M, A> Vm<M, A, NoConsole>
 where
     // First, so that what is no accelerator is told of first.
-    A: Accelerator,
-    M: MachineType + RunsUnder<A>,
+    A: IsAccelerator,
+    // Through what an accelerator says of itself: without one, nothing is said of the other two.
+    M: MachineType + RunsUnder<A::Itself>,
 {
     /// A VM for the `qemu-system-<architecture>` from `PATH`, of any version.
     ///
     /// Machine type, accelerator, CPU model and memory decide what else can be added, so they come first.
-    pub fn new(machine: M, accelerator: A, cpu: impl CpuFor<M, A>, memory: impl IntoMemory) -> Self {
+    pub fn new(machine: M, accelerator: A, cpu: impl CpuFor<M, A::Itself>, memory: impl IntoMemory) -> Self {
         Self::for_target(&Target::default(), machine, accelerator, cpu, memory)
     }
 
@@ -81,7 +84,7 @@ where
         target: &Target<'_>,
         machine: M,
         accelerator: A,
-        cpu: impl CpuFor<M, A>,
+        cpu: impl CpuFor<M, A::Itself>,
         memory: impl IntoMemory,
     ) -> Self {
         Self::reusing(target, None, machine, accelerator, cpu, memory)
@@ -102,9 +105,10 @@ where
         command: Option<QemuCommand>,
         machine: M,
         accelerator: A,
-        cpu: impl CpuFor<M, A>,
+        cpu: impl CpuFor<M, A::Itself>,
         memory: impl IntoMemory,
     ) -> Self {
+        let accelerator = accelerator.itself();
         let hardware = accelerator.is_hardware();
         let facts = machine.facts();
         let board = Board { facts, version: machine.version(), hardware, only_for: accelerator.only_for() };
@@ -127,7 +131,8 @@ impl<M, A, C> Vm<M, A, C> {
 
     /// The guest kernel, with its initial RAM disk and command line, in the place of an earlier one.
     /// [`Kernel`](crate::kernel::Kernel) has an example.
-    pub fn kernel(&mut self, kernel: crate::kernel::Kernel<'_>) -> &mut Self {
+    pub fn kernel<'k>(&mut self, kernel: impl IntoKernel<'k>) -> &mut Self {
+        let kernel = kernel.into_kernel();
         self.inner.once(Once::Kernel, |inner| inner.kernel(&kernel));
         self
     }
@@ -523,7 +528,7 @@ impl<M: MachineType, A: Accelerator, C: Console> Vm<M, A, C> {
     /// }
     /// # vm.build().unwrap();
     /// ```
-    pub fn iothread_since(&mut self, id: impl IntoId, _proof: Since<10, 0>) -> IoThread {
+    pub fn iothread_since(&mut self, id: impl IntoId, _proof: impl ProvesSince<10, 0>) -> IoThread {
         let iothread = self.part_iothread(Some(id.into_id()));
         self.inner.mark(iothread.part(Token::OWN).place, Trait::Proven);
         iothread

@@ -1,0 +1,5 @@
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let _vm = Vm::new(Q35::new(), Tcg::new(), CortexA57::new(), mib!(64));
+}

@@ -1,0 +1,9 @@
+use qemu_dsl::prelude::*;
+
+#[derive(QemuOpts)]
+#[qemu(device = "edu", bus = )]
+struct Edu {
+    x: u32,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use qemu_dsl::prelude::*;
+
+#[derive(QemuOpts)]
+enum Nothing {}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use qemu_dsl::bus::Pci;
+use qemu_dsl::prelude::*;
+
+#[derive(QemuOpts)]
+#[qemu(device = "edu", bus = Pci, write_only)]
+struct Edu {
+    x: u32,
+}
+
+fn main() {}

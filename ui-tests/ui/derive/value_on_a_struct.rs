@@ -1,0 +1,9 @@
+use qemu_dsl::prelude::*;
+
+#[derive(QemuOpts)]
+#[qemu(value)]
+struct Cache {
+    none: bool,
+}
+
+fn main() {}

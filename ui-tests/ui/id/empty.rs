@@ -1,0 +1,5 @@
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let _id = id!("");
+}

@@ -1,0 +1,6 @@
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    vm.add(Stdio::new());
+}

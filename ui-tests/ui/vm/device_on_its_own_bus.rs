@@ -1,0 +1,7 @@
+use qemu_dsl::prelude::*;
+
+fn main() {
+    let mut vm = Vm::new(Pc::new(), Tcg::new(), Haswell::new(), mib!(64));
+    let disk = vm.drive(Drive::new("root.raw", Format::Raw));
+    let _bus = vm.add_bus(VirtioBlk::new(disk));
+}
