@@ -79,9 +79,8 @@ mod tests {
 
     #[test]
     fn a_full_queue_is_an_error_in_time() {
-        let dir = std::env::temp_dir().join(format!("qemu-dsl-connect-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let path = dir.join("s");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
         let soon = Duration::from_millis(20);
         assert_eq!(connect(&path, soon).unwrap_err().kind(), ErrorKind::NotFound);
         let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
@@ -98,6 +97,5 @@ mod tests {
         };
         assert!(matches!(full.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused), "{full}");
         assert_eq!(clients[0].write_timeout().unwrap(), None);
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -86,9 +86,8 @@ mod tests {
 
     #[test]
     fn only_files_are_opened_and_nothing_is_waited_for() {
-        let dir = std::env::temp_dir().join(format!("qemu-dsl-files-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let at = |name: &str| dir.join(name);
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
         nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         std::fs::write(at("file"), "x").unwrap();
@@ -100,7 +99,6 @@ mod tests {
             Err(FileError::Read { .. }) => "nothing",
         };
         let found = ["fifo", "link", "socket", "file", "good-link", "missing", "."].map(|name| what(at(name)));
-        std::fs::remove_dir_all(&dir).unwrap();
         assert_eq!(found, ["a FIFO", "a FIFO", "a socket", "a file", "a file", "nothing", "a directory"]);
         assert_eq!(what("/dev/zero".into()), "a device");
     }

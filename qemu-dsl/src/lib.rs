@@ -82,6 +82,7 @@ pub mod policy;
 pub mod prelude;
 #[cfg(feature = "host")]
 pub mod qmp;
+pub mod rule;
 pub mod sandbox;
 pub mod schemas;
 pub mod seccomp;

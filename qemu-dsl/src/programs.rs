@@ -176,26 +176,18 @@ mod tests {
 
     use super::*;
 
-    struct Dir(PathBuf);
+    struct Dir(tempfile::TempDir);
 
     impl Dir {
-        fn new(name: &str) -> Self {
-            let dir = std::env::temp_dir().join(format!("qemu-dsl-programs-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&dir).unwrap();
-            Self(dir)
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
         }
 
         fn file(&self, name: &str, text: &[u8], mode: u32) -> PathBuf {
-            let path = self.0.join(name);
+            let path = self.0.path().join(name);
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             path
-        }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 
@@ -211,29 +203,29 @@ mod tests {
     /// The working directory is this package's, and has a directory `src`.
     #[test]
     fn the_working_directory_chooses_no_program() {
-        let dir = Dir::new("relative");
+        let dir = Dir::new();
         let program = dir.file("prog", b"#!/bin/sh\n", 0o755);
         let up = "../".repeat(std::env::current_dir().unwrap().components().count() - 1);
-        let relative = format!("{up}{}", dir.0.display());
+        let relative = format!("{up}{}", dir.0.path().display());
         assert!(Path::new(&relative).join("prog").is_file(), "{relative}");
         for path in [&relative, "", ".", ":", &format!(":{relative}:.")] {
             assert_eq!(find_in("prog".as_ref(), path.as_ref()), None, "{path}");
         }
-        let path = format!(".:{relative}:{}", dir.0.display());
+        let path = format!(".:{relative}:{}", dir.0.path().display());
         assert_eq!(find_in("prog".as_ref(), path.as_ref()), Some(program));
-        assert_eq!(absolute(path.as_ref()).as_deref(), Some(dir.0.as_os_str()));
+        assert_eq!(absolute(path.as_ref()).as_deref(), Some(dir.0.path().as_os_str()));
         assert_eq!(absolute(".::x".as_ref()), None);
     }
 
     /// Each is what the system says when that is started.
     #[test]
     fn what_cannot_be_started_is_said() {
-        let dir = Dir::new("why");
+        let dir = Dir::new();
         let text = |path: &Path| {
             let error = std::process::Command::new(path).spawn().unwrap_err();
-            CannotStart::new(path.as_os_str(), &error).to_string().replace(&format!("{}/", dir.0.display()), "")
+            CannotStart::new(path.as_os_str(), &error).to_string().replace(&format!("{}/", dir.0.path().display()), "")
         };
-        assert_eq!(text(&dir.0.join("none")), "there is no `none`");
+        assert_eq!(text(&dir.0.path().join("none")), "there is no `none`");
         assert_eq!(text(&dir.file("plain", b"#!/bin/sh\n", 0o644)), "`plain` may not be executed by this user");
         assert_eq!(
             text(&dir.file("script", b"#! /no/such/python -u\n", 0o755)),
@@ -242,8 +234,8 @@ mod tests {
         let evil = dir.file("evil", b"#!/no\x1b[31m\n", 0o755);
         assert_eq!(text(&evil), "`evil` is a script for `/no^[[31m`, which cannot be started");
         assert_eq!(text(&dir.file("bytes", b"\0\0\0\0", 0o755)), "`bytes` has no form that this system can start");
-        std::fs::create_dir(dir.0.join("dir")).unwrap();
-        assert_eq!(text(&dir.0.join("dir")), "`dir` is a directory, and no program");
+        std::fs::create_dir(dir.0.path().join("dir")).unwrap();
+        assert_eq!(text(&dir.0.path().join("dir")), "`dir` is a directory, and no program");
         let missing = CannotStart::new("no-such-program".as_ref(), &io::ErrorKind::NotFound.into());
         assert_eq!(missing.to_string(), "there is no `no-such-program` in PATH");
         assert!(missing.is_missing() && missing.is_certain());

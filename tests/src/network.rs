@@ -432,10 +432,9 @@ pub fn on_a_host_of_its_own(test: &str, addresses: &[&str]) -> bool {
     for address in addresses {
         run(&["ip", "addr", "add", &format!("{address}/32"), "dev", "lo"]);
     }
-    let resolver = std::env::temp_dir().join(format!("qemu-dsl-resolv-{}", std::process::id()));
+    let resolver = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(&resolver, "nameserver 192.0.2.53\n").expect("a file");
-    run(&["mount", "-o", "bind", &resolver.to_string_lossy(), "/etc/resolv.conf"]);
-    std::fs::remove_file(&resolver).expect("the file");
+    run(&["mount", "-o", "bind", &resolver.path().to_string_lossy(), "/etc/resolv.conf"]);
     true
 }
 

@@ -162,9 +162,8 @@ mod tests {
 
     #[test]
     fn another_file_user_or_question_is_another_basis() {
-        let dir = std::env::temp_dir().join(format!("qemu-dsl-basis-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let program = dir.join("qemu");
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("qemu");
         let write = |text: &str| {
             std::fs::write(&program, text).unwrap();
             std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -180,6 +179,5 @@ mod tests {
         assert_ne!(before, now(&options.clone().force_emulation(true)));
         write("ab");
         assert_ne!(before, now(&options), "another size");
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

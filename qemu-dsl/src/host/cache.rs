@@ -170,17 +170,13 @@ mod tests {
         }
     }
 
-    struct Dir(PathBuf);
+    /// A directory that is not there yet, and what it is in.
+    struct Dir(PathBuf, #[allow(dead_code)] tempfile::TempDir);
 
     impl Dir {
-        fn new(name: &str) -> Self {
-            Self(std::env::temp_dir().join(format!("qemu-dsl-cache-{name}-{}", std::process::id())))
-        }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
+        fn new() -> Self {
+            let outside = tempfile::tempdir().unwrap();
+            Self(outside.path().join("cache"), outside)
         }
     }
 
@@ -190,7 +186,7 @@ mod tests {
 
     #[test]
     fn answers_come_back_for_their_own_basis() {
-        let dir = Dir::new("back");
+        let dir = Dir::new();
         assert_eq!(read(&dir.0, &basis(true)), None);
         write(&dir.0, &basis(true), &some()).unwrap();
         assert_eq!(read(&dir.0, &basis(true)), Some(some()));
@@ -200,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_may_be_another_next_time_is_not_kept() {
-        let dir = Dir::new("kept");
+        let dir = Dir::new();
         let failed = QemuProbeError::Start { reason: "no".to_owned() };
         for answers in [Answers { qemu: Err(failed), ..some() }, Answers { certain: false, ..some() }] {
             write(&dir.0, &basis(true), &answers).unwrap();
@@ -211,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_others_could_have_written_does_not_count() {
-        let dir = Dir::new("others");
+        let dir = Dir::new();
         write(&dir.0, &basis(true), &some()).unwrap();
         let file = path(&dir.0, &basis(true));
         let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
@@ -228,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_damaged_file_does_not_count() {
-        let dir = Dir::new("damaged");
+        let dir = Dir::new();
         write(&dir.0, &basis(true), &some()).unwrap();
         let file = path(&dir.0, &basis(true));
         let whole = std::fs::read_to_string(&file).unwrap();

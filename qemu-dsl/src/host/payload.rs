@@ -116,16 +116,14 @@ mod tests {
     /// The bytes are those of the source beside this file. binutils is where Rust has its linker from.
     #[test]
     fn the_bytes_are_the_assembled_source() {
-        let dir = std::env::temp_dir().join(format!("qemu-dsl-payload-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let run = |program: &str, args: &[&str]| {
-            let status = std::process::Command::new(program).args(args).current_dir(&dir).status();
+            let status = std::process::Command::new(program).args(args).current_dir(dir.path()).status();
             assert!(status.unwrap_or_else(|error| panic!("{program} (binutils): {error}")).success());
         };
         run("as", &["--64", "-o", "p.o", concat!(env!("CARGO_MANIFEST_DIR"), "/src/host/payload-x86_64.S")]);
         run("objcopy", &["-O", "binary", "-j", ".text", "p.o", "p.bin"]);
-        let assembled = std::fs::read(dir.join("p.bin")).unwrap();
-        std::fs::remove_dir_all(&dir).unwrap();
+        let assembled = std::fs::read(dir.path().join("p.bin")).unwrap();
         assert_eq!(assembled, X86_64);
     }
 }

@@ -112,22 +112,20 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn read(name: &str, bytes: &[u8]) -> Result<String, ConfigError> {
-        let path = std::env::temp_dir().join(format!("qemu-dsl-config-{name}-{}", std::process::id()));
-        std::fs::write(&path, bytes).unwrap();
-        let text = read_config(&path);
-        std::fs::remove_file(path).unwrap();
-        text
+    fn read(bytes: &[u8]) -> Result<String, ConfigError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        read_config(file.path())
     }
 
     #[test]
     fn plain_or_packed_it_is_the_same_text() {
-        assert_eq!(read("plain", TEXT.as_bytes()).unwrap(), TEXT);
-        assert_eq!(read("packed", &gzip(TEXT.as_bytes())).unwrap(), TEXT);
-        assert_eq!(read("bom", &[b"\xef\xbb\xbf", TEXT.as_bytes()].concat()).unwrap(), TEXT);
-        assert_eq!(read("empty", b"").unwrap(), "");
+        assert_eq!(read(TEXT.as_bytes()).unwrap(), TEXT);
+        assert_eq!(read(&gzip(TEXT.as_bytes())).unwrap(), TEXT);
+        assert_eq!(read(&[b"\xef\xbb\xbf", TEXT.as_bytes()].concat()).unwrap(), TEXT);
+        assert_eq!(read(b"").unwrap(), "");
         assert_eq!(super::super::MmioDiscovery::from_config(TEXT), super::super::MmioDiscovery::AcpiOnly);
-        read("latin", b"CONFIG_LOCALVERSION=\"\xe4\"\n").unwrap();
+        read(b"CONFIG_LOCALVERSION=\"\xe4\"\n").unwrap();
     }
 
     #[test]
@@ -135,11 +133,11 @@ mod tests {
         let utf16: Vec<u8> = TEXT.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let marked = [b"\xff\xfe", &utf16[..]].concat();
         for bytes in [utf16, marked] {
-            assert!(matches!(read("utf16", &bytes), Err(ConfigError::Utf16 { .. })));
+            assert!(matches!(read(&bytes), Err(ConfigError::Utf16 { .. })));
         }
         let packed = gzip(TEXT.as_bytes());
-        assert!(matches!(read("cut", &packed[..packed.len() - 9]), Err(ConfigError::Damaged { .. })));
-        assert!(matches!(read("xz", b"\xfd7zXZ\0...."), Err(ConfigError::Compressed { with: "xz", .. })));
+        assert!(matches!(read(&packed[..packed.len() - 9]), Err(ConfigError::Damaged { .. })));
+        assert!(matches!(read(b"\xfd7zXZ\0...."), Err(ConfigError::Compressed { with: "xz", .. })));
         assert!(matches!(read_config("/dev/null".as_ref()), Err(ConfigError::File(FileError::NotAFile { .. }))));
     }
 
@@ -150,9 +148,9 @@ mod tests {
         assert_eq!(bounded(&mut source).unwrap(), None);
         assert_eq!(source.limit(), long - MAX - 1, "no more is read, and kept");
         let most = usize::try_from(MAX).unwrap();
-        assert_eq!(read("most", &gzip(&vec![b'#'; most])).unwrap().len(), most);
+        assert_eq!(read(&gzip(&vec![b'#'; most])).unwrap().len(), most);
         let bomb = gzip(&vec![b'#'; 64 << 20]);
-        assert!(matches!(read("bomb", &bomb), Err(ConfigError::TooLong { unpacked: true, .. })));
-        assert!(matches!(read("long", &vec![b'#'; most + 1]), Err(ConfigError::TooLong { unpacked: false, .. })));
+        assert!(matches!(read(&bomb), Err(ConfigError::TooLong { unpacked: true, .. })));
+        assert!(matches!(read(&vec![b'#'; most + 1]), Err(ConfigError::TooLong { unpacked: false, .. })));
     }
 }

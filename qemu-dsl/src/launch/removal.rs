@@ -170,9 +170,9 @@ mod tests {
 
     #[test]
     fn whatever_is_in_it_goes() {
-        let path = std::env::temp_dir().join(format!("qemu-dsl-removal-{}", std::process::id()));
+        let dir = tempfile::tempdir().unwrap();
+        let [path, outside] = ["inside", "outside"].map(|name| dir.path().join(name));
         std::fs::create_dir(&path).unwrap();
-        let outside = path.with_extension("outside");
         std::fs::write(&outside, "precious").unwrap();
         let top = File::open(&path).unwrap();
         // Far deeper than there are descriptors, and than paths are long.
@@ -193,7 +193,5 @@ mod tests {
         empty(&top).unwrap();
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
         assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
-        std::fs::remove_dir(&path).unwrap();
-        std::fs::remove_file(&outside).unwrap();
     }
 }

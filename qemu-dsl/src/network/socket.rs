@@ -95,9 +95,8 @@ mod tests {
 
     #[test]
     fn no_link_is_followed() {
-        let dir = std::env::temp_dir().join(format!("qemu-dsl-links-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let [path, link, file] = ["s", "link", "file"].map(|name| dir.join(name));
+        let dir = tempfile::tempdir().unwrap();
+        let [path, link, file] = ["s", "link", "file"].map(|name| dir.path().join(name));
         let socket = Socket::listen(&path).unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
         std::fs::write(&file, "").unwrap();
@@ -108,6 +107,5 @@ mod tests {
         }
         drop(socket);
         assert!(connect_pinned(&path, soon).is_err_and(|error| error.kind() == ErrorKind::NotFound));
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -1,6 +1,8 @@
 use crate::QemuVersion;
 use crate::accel::Architecture;
 use crate::command::CommandError;
+use crate::opts::OptError;
+use crate::rule::{self, Rule};
 
 /// Why a VM cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -308,6 +310,61 @@ pub enum BuildError {
         /// How many were wanted.
         ports: usize,
     },
+}
+
+impl BuildError {
+    /// The rule that is broken; [`None`] for what is no rule but wrong use of this library, such as an old target.
+    pub fn rule(&self) -> Option<&'static Rule> {
+        let is_image = |what: &str| what.starts_with("a disk image");
+        rule::by_id(match self {
+            Self::Command(CommandError::Option { flag, source }) => match source {
+                OptError::Value { .. } if *flag == "-machine" => "machine-version",
+                OptError::TooOld { .. } | OptError::TooNew { .. } => "option-of-another-version",
+                OptError::ForeignHandle { .. } => "foreign-handle",
+                OptError::Value { option, .. } if option.contains("queue") => "queues",
+                OptError::Value { option, .. } if option.ends_with("_max") => "burst-without-limit",
+                OptError::Value { .. } => "number-range",
+                _ => return None,
+            },
+            Self::Command(_) | Self::EmptyWrapper { .. } | Self::OldQemu { .. } | Self::BuiltAlready => return None,
+            Self::DuplicateId { .. } => "id-twice",
+            Self::MmioSlots { .. } => "mmio-transports",
+            Self::PciSlots { .. } => "pci-slots",
+            Self::NoCpuHotplug { .. } => "cpu-hotplug",
+            Self::NothingToBoot { .. } => "nothing-to-boot",
+            Self::NeedsHardware => "no-timers-at-run-time",
+            Self::Single { .. } => "single-device-twice",
+            Self::StdioTwice => "stdio-twice",
+            Self::PortName { .. } => "port-name-twice",
+            Self::SameSerial { .. } => "serial-twice",
+            Self::SameMac { .. } => "mac",
+            Self::TooManyCpus { remedy, .. } if remedy.is_empty() => "machine-cpus",
+            Self::TooManyCpus { .. } => "tcg-cpus",
+            Self::TooMuchMemory { .. } => "highmem-memory",
+            Self::CmdlineTooLong { .. } => "cmdline-length",
+            Self::BalloonOnTemplate => "balloon-on-template",
+            Self::NodeName { .. } => "node-name-length",
+            Self::ConsoleInCmdline { .. } => "console-in-cmdline",
+            Self::ForeignAccelerator { .. } => "foreign-accelerator",
+            Self::Unused { .. } => "unused",
+            Self::UsedTwice { .. } => "back-end-twice",
+            Self::SharedImageOnThread { .. } => "shared-image-on-iothread",
+            Self::IoThreadOnMmio { .. } => "iothread-on-mmio",
+            Self::IoThreadVersion { .. } => "proof-of-another-version",
+            Self::SamePath { first, second, .. } if is_image(first) && is_image(second) => "image-twice",
+            Self::SamePath { .. } => "path-twice",
+            Self::SameBootIndex { .. } | Self::SameChassis { .. } => "place-twice",
+            Self::SameDescriptor { .. } => "closed-descriptor",
+            Self::AutomaticMac { .. } => "mac-that-qemu-gives",
+            Self::ReservedId { .. } => "reserved-id",
+            Self::EmptyPath { .. } => "empty-path",
+            Self::RawArgument { .. } => "flag-and-value-in-one",
+            Self::SecondConsole | Self::UartTaken => "second-console",
+            Self::NoUart => "uart-off",
+            Self::OneWayMonitor { .. } => "one-way-monitor",
+            Self::TooManyPorts { .. } => "too-many-ports",
+        })
+    }
 }
 
 /// Everything that is wrong with a VM, in the order in which it was added.

@@ -177,9 +177,8 @@ fn targets_and_words_that_cannot_be() {
 
 #[test]
 fn one_socket_is_for_one_character_device() {
-    let path = std::env::temp_dir().join(format!("qemu-dsl-one-{}.sock", std::process::id()));
-    let listener = UnixListener::bind(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(dir.path().join("one.sock")).unwrap();
     let mut vm = pc();
     for _ in 0..2 {
         let chardev = vm.chardev(PassedSocket::new(&listener));
@@ -242,7 +241,8 @@ fn automatic_addresses_are_counted_as_qemu_counts_them() {
 #[test]
 fn a_template_must_be_there_and_be_large_enough() {
     use crate::backend::check_template;
-    let file = std::env::temp_dir().join(format!("qemu-dsl, template {}", std::process::id()));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a, template");
     let command = |memory| Vm::new(Pc::new(), Tcg::new(), Haswell::new(), memory).build().unwrap();
     let reader = command(TemplateMemory::copy_on_write(&file, mib!(2)));
     let said = |command| check_template(command).map_err(|error| error.to_string()).unwrap_err();
@@ -250,8 +250,6 @@ fn a_template_must_be_there_and_be_large_enough() {
     std::fs::write(&file, vec![0; 1 << 20]).unwrap();
     assert!(said(&reader).contains("1048576 bytes"), "{}", said(&reader));
     std::fs::write(&file, vec![0; 2 << 20]).unwrap();
-    let large_enough = check_template(&reader);
-    std::fs::remove_file(&file).unwrap();
-    large_enough.unwrap();
+    check_template(&reader).unwrap();
     check_template(&command(TemplateMemory::shared(&file, mib!(2)))).unwrap();
 }

@@ -12,15 +12,13 @@ pub use table::RULES;
 use qemu_dsl::QemuVersion;
 use qemu_dsl::accel::Architecture;
 
-/// One rule.
+/// How one rule is held, and what QEMU does.
 #[derive(Debug)]
 pub struct Rule {
-    /// What the mistake is.
-    pub title: &'static str,
+    /// Which rule of the library's.
+    pub id: &'static str,
     /// Where it is found.
     pub held: Held,
-    /// Why there, or why it is a rule at all where QEMU has none.
-    pub why: &'static str,
     /// The same mistake by hand.
     pub twins: &'static [Twin],
 }
@@ -42,7 +40,7 @@ pub enum Held {
         /// The file with the code.
         source: &'static str,
         /// Runs it.
-        error: fn() -> String,
+        error: fn() -> Box<dyn std::error::Error>,
     },
 }
 
@@ -86,6 +84,17 @@ pub enum Loss {
     Template,
     /// It runs without the last of its kernel parameters.
     Cmdline,
+}
+
+impl Rule {
+    /// Its words.
+    ///
+    /// # Panics
+    ///
+    /// When the library has no such rule.
+    pub fn of(&self) -> &'static qemu_dsl::rule::Rule {
+        qemu_dsl::rule::by_id(self.id).unwrap_or_else(|| panic!("no rule `{}`", self.id))
+    }
 }
 
 impl Twin {

@@ -25,7 +25,7 @@ pub fn markdown() -> String {
             Held::RunTime { .. } => "error before the start",
             Held::Replaced { .. } => "cannot be written",
         };
-        let _ = write!(page, "| [{0}](#rule-{0}) | {1} | {found} |", number + 1, rule.title);
+        let _ = write!(page, "| [{0}](#rule-{0}) | {1} | {found} |", number + 1, rule.of().title);
         for version in VERSIONS {
             let _ = write!(
                 page,
@@ -76,7 +76,9 @@ fn word(does: Does) -> &'static str {
 }
 
 fn section(page: &mut String, number: usize, rule: &Rule) {
-    let _ = writeln!(page, "\n## Rule {number}\n\nMistake: {}. {}\n", rule.title, rule.why);
+    let words = rule.of();
+    let policy = if words.is_policy { " (policy)" } else { "" };
+    let _ = writeln!(page, "\n## Rule {number}\n\n`{}`{policy}: {}. {}\n", words.id, words.title, words.why);
     match rule.held {
         Held::Compiler(cases) => {
             let case = root().join("ui-tests/ui").join(cases[0]);

@@ -17,7 +17,7 @@ macro_rules! snippet {
                 fn wrong() -> Result<(), Box<dyn std::error::Error>> {
                     include!(concat!("../../rules/", $name, ".rs"))
                 }
-                wrong().expect_err(concat!("the mistake in ", $name)).to_string()
+                wrong().expect_err(concat!("the mistake in ", $name))
             },
         }
     };
@@ -40,9 +40,8 @@ macro_rules! replaced {
 /// All rules.
 pub const RULES: &[Rule] = &[
     Rule {
-        title: "a PCI device on `Virt`",
+        id: "pci-on-virt",
         held: Held::Compiler(&["bus/pci_on_virt", "bus/nvme_on_virt", "bus/root_port_on_virt", "bus/nvme_on_any_vm"]),
-        why: "Policy. QEMU's board has PCIe; `Virt` stands for guests without a PCI driver, and `VirtPcie` is the same board with it.",
         twins: &[Twin {
             arch: Aarch64,
             args: "-M virt -cpu cortex-a57 -device virtio-rng-pci",
@@ -50,13 +49,12 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a PCI device on a `Microvm` without PCIe",
+        id: "pci-without-pcie",
         held: Held::Compiler(&[
             "bus/nvme_on_microvm",
             "bus/root_port_on_microvm_with_acpi",
             "bus/own_device_without_its_bus",
         ]),
-        why: "`Microvm::with_pcie()` is another type.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=off -device virtio-rng-pci",
@@ -64,9 +62,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a virtio-mmio device on `Pc` or `Q35`",
+        id: "mmio-without-mmio",
         held: Held::Compiler(&["bus/mmio_on_pc", "bus/mmio_on_q35", "bus/mmio_with_an_id"]),
-        why: "A virtio device without `OnMmio` or `OnPci` fits every machine type.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -device virtio-rng-device",
@@ -74,13 +71,12 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a second console",
+        id: "second-console",
         held: Held::Compiler(&[
             "console/virtconsole_after_isa_serial",
             "console/isa_serial_after_virtconsole",
             "console/virtconsole_after_pl011",
         ]),
-        why: "The kernel gets one `console=`; what two consoles write to one place is mixed.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -95,9 +91,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "an ISA serial console on `Virt`, a PL011 elsewhere",
+        id: "foreign-uart",
         held: Held::Compiler(&["console/isa_serial_on_virt", "console/pl011_on_q35", "machine/isa_serial_of_virt"]),
-        why: "Each machine type has the console methods of its own ports.",
         twins: &[
             Twin {
                 arch: Aarch64,
@@ -112,9 +107,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "an ISA serial console on a `Microvm` whose ISA serial port is off",
+        id: "uart-off",
         held: Held::Compiler(&["console/isa_serial_switched_off"]),
-        why: "`without_isa_serial()` leads to another type.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=off,isa-serial=off -serial stdio -append console=ttyS0",
@@ -122,9 +116,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "`console=` on the kernel command line of a VM with a console",
+        id: "console-in-cmdline",
         held: snippet!("console_in_cmdline"),
-        why: "The text may come from elsewhere, so its words are looked at when the VM is built. The console method writes the parameter. Linux's own splitting decides what is one, quotes and its odd spaces included. `Kernel::own_console()` leaves the text as it is.",
         twins: &[Twin {
             arch: Aarch64,
             args: "-M virt -cpu cortex-a57 -serial none -append console=ttyAMA0",
@@ -132,14 +125,13 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "`Host` under TCG, a named model under KVM",
+        id: "cpu-model-for-accelerator",
         held: Held::Compiler(&[
             "cpu/host_under_tcg",
             "cpu/haswell_under_kvm",
             "cpu/haswell_on_aarch64",
             "cpu/name_instead_of_model",
         ]),
-        why: "Policy for the second half: a model under KVM hides what the host has, or asks for what it lacks.",
         twins: &[
             Twin { arch: X86_64, args: "-M q35 -cpu host", does: &[(ALL, Rejects("CPU model 'host' requires KVM"))] },
             Twin {
@@ -150,9 +142,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "no PIT and PIC without a TSC deadline timer",
+        id: "no-timers",
         held: Held::Compiler(&["timers/off_under_tcg", "timers/without_proof", "timers/forged_proof"]),
-        why: "The proof comes from a probe; TCG has no such timer.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=off,pit=off,pic=off -serial stdio -append console=ttyS0",
@@ -160,13 +151,12 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "options of `microvm` on another machine type",
+        id: "microvm-option-elsewhere",
         held: Held::Compiler(&["machine/timers_of_pc"]),
-        why: "They are methods of `Microvm`.",
         twins: &[Twin { arch: X86_64, args: "-M q35,isa-serial=off", does: &[(ALL, Rejects("Property 'pc-q35-"))] }],
     },
     Rule {
-        title: "KVM or HVF for a foreign architecture; an option of Linux on macOS",
+        id: "foreign-accelerator",
         held: Held::Compiler(&[
             "accel/kvm_on_a_foreign_machine",
             "accel/hvf_on_a_foreign_machine",
@@ -174,7 +164,6 @@ pub const RULES: &[Rule] = &[
             "machine/core_dump_without_linux",
             "accel/arguments_in_another_order",
         ]),
-        why: "`Kvm<A>` and `Hvf<A>` carry the host's architecture, `LinuxHost` is a proof.",
         twins: &[Twin {
             arch: Aarch64,
             args: "-M virt -cpu host -accel kvm",
@@ -182,9 +171,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "an I/O thread where the machine has no ioeventfd",
+        id: "iothread-without-ioeventfd",
         held: Held::Compiler(&["iothread/microvm_under_tcg", "iothread/virt_under_tcg"]),
-        why: "`iothread_since` takes the proof of QEMU 10.0, from which on virtio-mmio has it under TCG.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=off -object iothread,id=io -drive file={dir}/disk.raw,format=raw,if=none,id=d -device virtio-blk-device,drive=d,iothread=io",
@@ -192,7 +180,7 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a back end itself, by name, forged, of another kind, or never created",
+        id: "no-handle",
         held: Held::Compiler(&[
             "handle/drive_itself",
             "handle/chardev_itself",
@@ -204,7 +192,6 @@ pub const RULES: &[Rule] = &[
             "handle/of_another_kind",
             "iothread/by_name",
         ]),
-        why: "Only the builder makes handles.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -219,9 +206,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "one back end in two front ends",
+        id: "back-end-moved-twice",
         held: Held::Compiler(&["handle/chardev_twice", "handle/drive_twice", "handle/netdev_twice"]),
-        why: "A handle is moved into the front end. `mux_chardev` and `shared_image` return what QEMU does let several share.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -236,9 +222,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "a handle of another VM",
+        id: "foreign-handle",
         held: snippet!("foreign_handle"),
-        why: "A brand on each VM's type would be unreadable in messages; the handle knows its VM instead.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -device virtio-serial-pci -device virtserialport,chardev=elsewhere",
@@ -246,7 +231,7 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a port without a controller, port 0, a port twice, a port past `max_ports`",
+        id: "port-number",
         held: Held::Compiler(&[
             "serial/port_past_max_ports",
             "serial/port_without_controller",
@@ -254,7 +239,6 @@ pub const RULES: &[Rule] = &[
             "serial/port_twice",
             "serial/number_for_a_port",
         ]),
-        why: "The controller returns its ports, and a pattern takes as many as it names.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -279,9 +263,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "more ports than a controller can have",
+        id: "too-many-ports",
         held: snippet!("too_many_ports"),
-        why: "The number may come from data.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -device virtio-serial-pci,max_ports=512",
@@ -289,9 +272,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a console as an ordinary device",
+        id: "console-as-device",
         held: Held::Compiler(&["console/virtconsole_as_a_device"]),
-        why: "Policy. The console method also writes `console=`, and keeps a second console out.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -serial null -device virtio-serial-pci -chardev null,id=c -device virtconsole,chardev=c",
@@ -299,14 +281,13 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "`io_uring` without its proof, native AIO without a direct cache",
+        id: "aio-unproven",
         held: Held::Compiler(&[
             "aio/native_with_page_cache",
             "aio/native_without_cache",
             "aio/io_uring_without_proof",
             "aio/io_uring_as_text",
         ]),
-        why: "The proof says that kernel and binary have it; `Aio::Native` carries the cache.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=d,cache=unsafe,aio=native",
@@ -314,9 +295,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "an option before its version",
+        id: "option-of-another-version",
         held: Held::Compiler(&["version/reconnect_ms_without_proof", "version/reconnect_ms_with_an_older_proof"]),
-        why: "Where a version is known only as a value, the builder checks each option's `since` and `until` when it writes it.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -netdev stream,id=n,addr.type=unix,addr.path={dir}/listen.sock,reconnect-ms=250 -device virtio-net-pci,netdev=n",
@@ -328,15 +308,13 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "0 MiB of memory",
+        id: "no-memory",
         held: Held::Compiler(&["size/no_memory", "size/number_for_memory", "size/memory_missing"]),
-        why: "`mib!` checks a literal when it is compiled, `Memory::from_mib` a number from elsewhere.",
         twins: &[Twin { arch: X86_64, args: "-M pc -m 0", does: &[(ALL, Accepts)] }],
     },
     Rule {
-        title: "0 CPUs, or more than the maximum",
+        id: "cpu-count",
         held: snippet!("more_cpus_than_max"),
-        why: "Numbers decide.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -smp 4,maxcpus=2",
@@ -344,9 +322,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a memory back end of another size than `-m`",
+        id: "memory-size-differs",
         held: Held::Compiler(&["size/template_of_another_size"]),
-        why: "There is one value: `TemplateMemory` is the memory.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc,memory-backend=mem -m 128M -object memory-backend-ram,id=mem,size=64M",
@@ -354,9 +331,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a balloon on a memory template",
+        id: "balloon-on-template",
         held: snippet!("balloon_on_template"),
-        why: "A fourth type parameter on every `Vm`, for one rule of two parts, would cost every user more than it helps.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=off,memory-backend=mem -object memory-backend-file,id=mem,size=256M,mem-path={dir}/template,share=off -device virtio-balloon-device,id=balloon -serial stdio -append console=ttyS0",
@@ -364,9 +340,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "two balloons",
+        id: "single-device-twice",
         held: snippet!("two_balloons"),
-        why: "A device in a loop is one type, however often it runs.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -device virtio-balloon-pci -device virtio-balloon-pci",
@@ -374,9 +349,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "more virtio-mmio devices than transports",
+        id: "mmio-transports",
         held: snippet!("too_many_mmio_devices"),
-        why: "The number of devices is not in the type, so that loops work.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=off -device virtio-rng-device -device virtio-rng-device -device virtio-rng-device -device virtio-rng-device -device virtio-rng-device -device virtio-rng-device -device virtio-rng-device -device virtio-rng-device -device virtio-rng-device",
@@ -387,7 +361,7 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a struct without the derive, a field that is no option value, wrong attributes",
+        id: "no-option-value",
         held: Held::Compiler(&[
             "derive/missing",
             "derive/field_type",
@@ -407,7 +381,6 @@ pub const RULES: &[Rule] = &[
             "derive/rules",
             "derive/words_twice",
         ]),
-        why: "All mistakes of an item are reported at once.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -device virtio-rng-pci,colour=red",
@@ -415,7 +388,7 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "text where an id, a socket path, a serial number or a size is wanted",
+        id: "unchecked-text",
         held: Held::Compiler(&[
             "id/text_for_an_id",
             "id/text_for_a_socket_path",
@@ -424,7 +397,6 @@ pub const RULES: &[Rule] = &[
             "id/no_id",
             "size/number_for_cpus",
         ]),
-        why: "Each has a constructor that checks it, and says the limit.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -444,9 +416,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "`acpi=on` with `x-option-roms=off` and a kernel",
+        id: "acpi-without-option-roms",
         held: Held::Compiler(&["machine/acpi_without_option_roms"]),
-        why: "SeaBIOS needs the option ROM to load the kernel.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=on,x-option-roms=off -nographic -monitor none -serial stdio -append console=ttyS0",
@@ -454,9 +425,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "more than four front ends on one chardev",
+        id: "mux-front-ends",
         held: Held::Compiler(&["handle/fifth_front_end"]),
-        why: "`mux_chardev` returns four handles.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -chardev null,id=c,mux=on -device virtio-serial-pci -device virtserialport,chardev=c -device virtserialport,chardev=c -device virtserialport,chardev=c -device virtserialport,chardev=c -device virtserialport,chardev=c",
@@ -467,9 +437,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "two ports of one name",
+        id: "port-name-twice",
         held: snippet!("two_ports_of_one_name"),
-        why: "Names may come from data.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -device virtio-serial-pci -device virtserialport,name=a -device virtserialport,name=a",
@@ -477,9 +446,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "standard input for two character devices",
+        id: "stdio-twice",
         held: snippet!("stdio_twice"),
-        why: "A `Stdio` is a value like any other.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -chardev stdio,id=a -chardev stdio,id=b",
@@ -487,9 +455,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "one id twice",
+        id: "id-twice",
         held: snippet!("one_id_twice"),
-        why: "Ids may come from data.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -device virtio-rng-pci,id=a -device virtio-rng-pci,id=a",
@@ -497,9 +464,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a node name of more than 31 bytes",
+        id: "node-name-length",
         held: snippet!("long_node_name"),
-        why: "An id may have 95.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -blockdev driver=null-co,node-name=a123456789b123456789c123456789de",
@@ -507,9 +473,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a number or size of queues that no block device has",
+        id: "queues",
         held: snippet!("too_many_queues"),
-        why: "A value decides.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -524,9 +489,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "a limit for bursts without a limit, or below it",
+        id: "burst-without-limit",
         held: snippet!("burst_without_limit"),
-        why: "The limits may come from data.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -541,9 +505,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "two disks of one serial number",
+        id: "serial-twice",
         held: snippet!("two_disks_of_one_serial"),
-        why: "Guests name disks by it: `/dev/disk/by-id` leads to either.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -blockdev file,node-name=d,read-only=on,filename={dir}/disk.raw -device virtio-blk-pci,drive=d,serial=data -device virtio-blk-pci,drive=d,serial=data",
@@ -551,9 +514,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a MAC address that no device can have, or that two have",
+        id: "mac",
         held: snippet!("two_cards_of_one_mac"),
-        why: "`MacAddress` refuses addresses of groups and other text; that two are the same shows when the VM is built.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -568,9 +530,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "more CPUs than the machine type has",
+        id: "machine-cpus",
         held: snippet!("more_cpus_than_the_machine_has"),
-        why: "The number may come from data.",
         twins: &[
             Twin {
                 arch: Aarch64,
@@ -581,9 +542,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "more memory than fits below 4 GiB, with `highmem(false)`",
+        id: "highmem-memory",
         held: snippet!("more_memory_than_the_machine_has"),
-        why: "The amount may come from data.",
         twins: &[Twin {
             arch: Aarch64,
             args: "-M virt,highmem=off -cpu cortex-a57 -m 4096M",
@@ -591,9 +551,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a kernel command line that the kernel cuts off",
+        id: "cmdline-length",
         held: snippet!("long_cmdline"),
-        why: "Kernels keep 2047 bytes of it, and on a microvm without ACPI QEMU adds to them.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -608,9 +567,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "a shared image in several devices, one of them with an I/O thread",
+        id: "shared-image-on-iothread",
         held: snippet!("shared_image_on_a_thread"),
-        why: "Which devices share an image, and which version starts, is known when the VM is built. With a target of 10.0 or later it is built.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M q35 -serial stdio -append console=ttyS0 -blockdev file,node-name=d,read-only=on,filename={dir}/disk.raw -object iothread,id=i -device virtio-blk-pci,drive=d,iothread=i -device virtio-blk-pci,drive=d,iothread=i",
@@ -618,9 +576,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a CPU model that was chosen for another machine or accelerator",
+        id: "cpu-model-of-another-machine",
         held: Held::Compiler(&["cpu/best_of_another_machine"]),
-        why: "`BestCpu` is chosen by the VM that it is given to.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -cpu cortex-a57",
@@ -628,9 +585,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "the proof of another version than the target's",
+        id: "proof-of-another-version",
         held: snippet!("proof_of_another_version"),
-        why: "A proof is a value, and the target is one too: where both are known, they are compared.",
         twins: &[Twin {
             arch: Aarch64,
             args: "-M virt -cpu cortex-a57 -object iothread,id=i -drive file={dir}/disk.raw,format=raw,if=none,id=d -device virtio-blk-device,drive=d,iothread=i",
@@ -638,9 +594,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "`reconnect` in seconds where it is gone",
+        id: "reconnect-in-seconds",
         held: Held::Compiler(&["version/reconnect_seconds_with_a_lower_bound"]),
-        why: "The proof has both ends.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -netdev stream,id=n,addr.type=unix,addr.path={dir}/listen.sock,reconnect=5 -device virtio-net-pci,netdev=n",
@@ -653,9 +608,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "an I/O thread for a virtio-mmio device of a machine that has ioeventfd for PCI only",
+        id: "iothread-on-mmio",
         held: snippet!("iothread_on_mmio"),
-        why: "The transport is chosen when the device is added, after the thread.",
         twins: &[Twin {
             arch: Aarch64,
             args: "-M virt -cpu cortex-a57 -object iothread,id=i -drive file={dir}/disk.raw,format=raw,if=none,id=d -device virtio-blk-device,drive=d,iothread=i",
@@ -663,9 +617,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a back end, a port or a controller that nothing uses",
+        id: "unused",
         held: snippet!("unused"),
-        why: "The guest would not see it. The compiler warns of a handle that is dropped; what is kept for later is said with `vm.spare`.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -drive file={dir}/disk.raw,format=raw,if=none,id=d -chardev null,id=c -object iothread,id=i -device virtio-serial-pci",
@@ -673,9 +626,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "one back end in two front ends, through a reference",
+        id: "back-end-twice",
         held: snippet!("used_twice"),
-        why: "A reference to a handle is an option value too, so uses are counted.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -chardev null,id=c -device pci-serial,chardev=c -serial chardev:c",
@@ -683,9 +635,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "the kernel, the CPUs or the name twice",
+        id: "once-twice",
         held: replaced!("kernel_twice"),
-        why: "Choices at run time say a thing again. QEMU would boot the second kernel with the first one's initial RAM disk, and merge the CPUs.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -696,9 +647,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "numbers that QEMU does not count to",
+        id: "number-range",
         held: snippet!("numbers_out_of_range"),
-        why: "A value decides.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -713,9 +663,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "one path for two sockets, or for a log and a disk",
+        id: "path-twice",
         held: snippet!("one_path_twice"),
-        why: "Paths may come from data. The second socket takes the path from the first, and a log file is emptied when QEMU starts.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -730,9 +679,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "one disk image for two drives",
+        id: "image-twice",
         held: snippet!("one_image_twice"),
-        why: "Only what is literally the same path is found. `vm.shared_image` is for an image that nobody writes.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -747,9 +695,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "one place in the boot order, or one chassis and slot, for two devices",
+        id: "place-twice",
         held: snippet!("one_place_twice"),
-        why: "The numbers may come from data.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -764,9 +711,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "a MAC address that QEMU gives to another device",
+        id: "mac-that-qemu-gives",
         held: snippet!("mac_that_qemu_gives"),
-        why: "QEMU counts up from 52:54:00:12:34:56 where a device has none, and does not look at those that follow.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -netdev user,id=a -device virtio-net-pci,netdev=a -netdev user,id=b -device virtio-net-pci,netdev=b,mac=52:54:00:12:34:56",
@@ -774,9 +720,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "an id that QEMU keeps for itself",
+        id: "reserved-id",
         held: snippet!("reserved_id"),
-        why: "Ids may come from data.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -791,18 +736,16 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "an empty path",
+        id: "empty-path",
         held: snippet!("empty_path"),
-        why: "Paths may come from data.",
         twins: &[
             Twin { arch: X86_64, args: "-M pc -kernel ", does: &[(ALL, Rejects("could not open kernel file"))] },
             Twin { arch: X86_64, args: "-M pc -chardev file,id=c,path=", does: &[(ALL, Rejects("Could not open"))] },
         ],
     },
     Rule {
-        title: "a monitor on a character device that does not both read and write",
+        id: "one-way-monitor",
         held: snippet!("monitor_that_hears_nobody"),
-        why: "Back ends say which they are; one handle type for all of them lets loops and vectors work.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -817,9 +760,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "a memory template that is not there, is no file, or is too small",
+        id: "template-file",
         held: snippet!("template_that_is_not_there"),
-        why: "Files are looked at before QEMU starts, not when the VM is built.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc,memory-backend=mem -m 128M -object memory-backend-file,id=mem,size=128M,mem-path={dir}/typo,share=off",
@@ -827,9 +769,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a socket that is closed before QEMU gets it",
+        id: "closed-descriptor",
         held: Held::Compiler(&["handle/closed_listener"]),
-        why: "`PassedSocket` borrows its listener, and two character devices with one descriptor are an error of the VM.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -chardev socket,id=c,fd=77,server=on,wait=off",
@@ -837,15 +778,13 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a flag and its value in one raw argument",
+        id: "flag-and-value-in-one",
         held: snippet!("flag_and_value_in_one"),
-        why: "An argument with a hyphen first is a flag to QEMU, and none of its flags has a space. An empty argument would be a disk image.",
         twins: &[Twin { arch: X86_64, args: "-M pc -device\tedu", does: &[(ALL, Rejects("invalid option"))] }],
     },
     Rule {
-        title: "more PCI devices than there is room for",
+        id: "pci-slots",
         held: snippet!("more_pci_devices_than_slots"),
-        why: "The number of devices is not in the type, so that loops work.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci -device virtio-rng-pci",
@@ -853,9 +792,8 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "more CPUs than the version has under TCG, or with its interrupt controller",
+        id: "tcg-cpus",
         held: snippet!("more_cpus_than_tcg_has"),
-        why: "The limits are in the table of machine types, by version; a version that nobody knows counts as the oldest.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -886,24 +824,21 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "a maximum of CPUs where none can be plugged in",
+        id: "cpu-hotplug",
         held: snippet!("cpus_that_cannot_be_plugged_in"),
-        why: "The numbers may come from data.",
         twins: &[Twin { arch: X86_64, args: "-M microvm,acpi=off -smp 1,maxcpus=4", does: &[(ALL, Accepts)] }],
     },
     Rule {
-        title: "nothing to boot",
+        id: "nothing-to-boot",
         held: snippet!("nothing_to_boot"),
-        why: "Whether there is a kernel is not in the type. `without_kernel()` says that it is meant.",
         twins: &[
             Twin { arch: Aarch64, args: "-M virt -cpu cortex-a57", does: &[(ALL, Accepts)] },
             Twin { arch: X86_64, args: "-M microvm,acpi=off", does: &[(ALL, Accepts)] },
         ],
     },
     Rule {
-        title: "a version of a machine type that there never was, or that this QEMU does not have",
+        id: "machine-version",
         held: snippet!("a_machine_that_never_was"),
-        why: "The version may come from data; the table of machine types knows the oldest, and the target the newest.",
         twins: &[
             Twin { arch: X86_64, args: "-M pc-q35-8.3", does: &[(ALL, Rejects("unsupported machine type"))] },
             Twin {
@@ -914,9 +849,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "no timers on a machine type, under an accelerator, both chosen at run time",
+        id: "no-timers-at-run-time",
         held: snippet!("no_timers_at_run_time"),
-        why: "`AnyVirtioMachine` takes a `Microvm` with or without timers; which one it is, only the value tells.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=off,pit=off,pic=off,rtc=off -serial stdio -append console=ttyS0",
@@ -924,14 +858,13 @@ pub const RULES: &[Rule] = &[
         }],
     },
     Rule {
-        title: "a machine type chosen at run time that lacks what all choices have",
+        id: "any-machine",
         held: Held::Compiler(&[
             "machine/virt_as_a_pci_machine",
             "timers/off_and_the_accelerator_chosen_at_run_time",
             "machine/version_of_microvm",
             "cpu/rv64_on_x86",
         ]),
-        why: "`AnyPciMachine` is made from machine types with PCI, and so on: what enters has it all.",
         twins: &[
             Twin {
                 arch: X86_64,
@@ -943,9 +876,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        title: "a machine type of your own that promises a UART and does not say what Linux calls it",
+        id: "uart-without-a-name",
         held: Held::Compiler(&["machine/uart_without_a_name"]),
-        why: "Without `console=` the kernel's own guess decides, which is the screen on a PC.",
         twins: &[Twin {
             arch: X86_64,
             args: "-M microvm,acpi=off -serial stdio -append panic=-1",

@@ -32,10 +32,8 @@ pub fn markdown(qemus: &[Qemu]) -> String {
     let mut counts = String::from("| QEMU | guests | heads | keys | faults |\n|---|---|---|---|---|\n");
     for (column, qemu) in qemus.iter().enumerate() {
         for arch in [Architecture::X86_64, Architecture::Aarch64] {
-            let dir = std::env::temp_dir().join(format!("qemu-dsl-schema-{}", std::process::id()));
-            std::fs::create_dir_all(&dir).expect("a temporary directory");
-            let found = findings(&mut Binary::start(qemu, arch, &dir));
-            std::fs::remove_dir_all(&dir).expect("the directory can be removed");
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let found = findings(&mut Binary::start(qemu, arch, dir.path()));
             count(&mut counts, qemu, arch, &found);
             for finding in found {
                 table.entry(finding.said.clone()).or_default().push((column, finding));

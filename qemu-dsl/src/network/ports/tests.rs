@@ -5,11 +5,10 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A relay to a server of this test's, which gets each of its connections.
-fn relayed(name: &str, serve: impl Fn(UnixStream) + Send + Sync + Clone + 'static) -> (Ports, u16) {
-    let dir = std::env::temp_dir().join(format!("qemu-dsl-ports-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let server = UnixListener::bind(dir.join("s")).unwrap();
+/// A relay to a server of this test's, which gets each of its connections, its port, and the directory of its socket.
+fn relayed(serve: impl Fn(UnixStream) + Send + Sync + Clone + 'static) -> (Ports, u16, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = UnixListener::bind(dir.path().join("s")).unwrap();
     std::thread::spawn(move || {
         for client in server.incoming().map_while(Result::ok) {
             let serve = serve.clone();
@@ -18,8 +17,8 @@ fn relayed(name: &str, serve: impl Fn(UnixStream) + Send + Sync + Clone + 'stati
     });
     let listener = listen(0).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let ports = Ports::start(vec![Port { listener, to: dir.join("s") }]).unwrap();
-    (ports, port)
+    let ports = Ports::start(vec![Port { listener, to: dir.path().join("s") }]).unwrap();
+    (ports, port, dir)
 }
 
 fn client(port: u16) -> TcpStream {
@@ -43,7 +42,7 @@ fn talks(client: &mut TcpStream) -> bool {
 #[test]
 fn half_a_connection_goes_on() {
     // It answers only when all has come.
-    let (_ports, port) = relayed("half", |mut guest| {
+    let (_ports, port, _dir) = relayed(|mut guest| {
         let mut all = Vec::new();
         guest.read_to_end(&mut all).unwrap();
         all.reverse();
@@ -61,7 +60,7 @@ fn half_a_connection_goes_on() {
 
 #[test]
 fn who_is_idle_for_longest_gives_way() {
-    let (_ports, port) = relayed("idle", echo);
+    let (_ports, port, _dir) = relayed(echo);
     let mut clients: Vec<_> = (0..MAX_CONNECTIONS).map(|_| client(port)).collect();
     assert!(clients.iter_mut().all(talks));
     // The first one is not idle any more: the second one is.
@@ -75,7 +74,7 @@ fn who_is_idle_for_longest_gives_way() {
 
 #[test]
 fn nothing_is_left_of_it() {
-    let (ports, port) = relayed("left", echo);
+    let (ports, port, _dir) = relayed(echo);
     let mut clients: Vec<_> = (0..10).map(|_| client(port)).collect();
     assert!(clients.iter_mut().all(talks));
     let ending = Instant::now();
