@@ -318,4 +318,16 @@ pub const RULES: &[Rule] = rules! {
         "a machine type of your own that promises a UART and does not say what Linux calls it",
         "Without `console=` the kernel's own guess decides, which is the screen on a PC.",
         "say what Linux calls the port: `HasUart`";
+    "handle-dropped" policy
+        "a part that is made and forgotten",
+        "The guest would not see it. Handles are `#[must_use]`, and a lint of the compiler's names the one that is dropped.",
+        "give it to a device, or keep it for later with `vm.spare`";
+    "wrong-argument" qemu
+        "an accelerator, a machine type, a CPU model or memory in the place of another",
+        "Each has a type of its own. What is no accelerator is one error, and nothing is said of what stands beside it.",
+        "the order is machine type, accelerator, CPU model, memory";
+    "value-twice" qemu
+        "one value twice that a device of your own says must differ",
+        "`#[qemu(unique = \"...\")]` on a field compares what all devices of the VM have there.",
+        "give one of them another value";
 };

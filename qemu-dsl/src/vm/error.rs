@@ -337,6 +337,7 @@ impl BuildError {
             Self::StdioTwice => "stdio-twice",
             Self::PortName { .. } => "port-name-twice",
             Self::SameSerial { .. } => "serial-twice",
+            Self::SameValue { .. } => "value-twice",
             Self::SameMac { .. } => "mac",
             Self::TooManyCpus { remedy, .. } if remedy.is_empty() => "machine-cpus",
             Self::TooManyCpus { .. } => "tcg-cpus",

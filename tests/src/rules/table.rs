@@ -41,7 +41,16 @@ macro_rules! replaced {
 pub const RULES: &[Rule] = &[
     Rule {
         id: "pci-on-virt",
-        held: Held::Compiler(&["bus/pci_on_virt", "bus/nvme_on_virt", "bus/root_port_on_virt", "bus/nvme_on_any_vm"]),
+        held: Held::Compiler(&[
+            "bus/pci_on_virt",
+            "bus/nvme_on_virt",
+            "bus/root_port_on_virt",
+            "bus/nvme_on_any_vm",
+            "bus/nvme_on_riscv_virt",
+            "bus/on_pci_on_virt",
+            "bus/nvme_by_any_vm",
+            "bus/in_a_generic_function",
+        ]),
         twins: &[Twin {
             arch: Aarch64,
             args: "-M virt -cpu cortex-a57 -device virtio-rng-pci",
@@ -54,6 +63,10 @@ pub const RULES: &[Rule] = &[
             "bus/nvme_on_microvm",
             "bus/root_port_on_microvm_with_acpi",
             "bus/own_device_without_its_bus",
+            "bus/bus_without_a_controller",
+            "bus/device_of_another_provided_bus",
+            "machine/promise_of_a_bus",
+            "vm/device_on_its_own_bus",
         ]),
         twins: &[Twin {
             arch: X86_64,
@@ -76,6 +89,12 @@ pub const RULES: &[Rule] = &[
             "console/virtconsole_after_isa_serial",
             "console/isa_serial_after_virtconsole",
             "console/virtconsole_after_pl011",
+            "handle/console_port_twice",
+            "vm/after_its_end",
+            "vm/built_twice",
+            "vm/chain_without_the_vm",
+            "vm/console_into_the_same_variable",
+            "vm/used_after_its_console",
         ]),
         twins: &[
             Twin {
@@ -131,6 +150,8 @@ pub const RULES: &[Rule] = &[
             "cpu/haswell_under_kvm",
             "cpu/haswell_on_aarch64",
             "cpu/name_instead_of_model",
+            "cpu/max_under_kvm",
+            "cpu/model_on_any_accelerator",
         ]),
         twins: &[
             Twin { arch: X86_64, args: "-M q35 -cpu host", does: &[(ALL, Rejects("CPU model 'host' requires KVM"))] },
@@ -163,6 +184,9 @@ pub const RULES: &[Rule] = &[
             "accel/forged_kvm",
             "machine/core_dump_without_linux",
             "accel/arguments_in_another_order",
+            "accel/kvm_constructed",
+            "accel/kvm_from_an_option",
+            "accel/of_another_crate",
         ]),
         twins: &[Twin {
             arch: Aarch64,
@@ -191,6 +215,17 @@ pub const RULES: &[Rule] = &[
             "handle/never_created",
             "handle/of_another_kind",
             "iothread/by_name",
+            "handle/chardev_itself_for_the_console",
+            "handle/mux_front_ends_all_at_once",
+            "handle/netdev_itself",
+            "handle/rng_itself",
+            "handle/shared_image_itself",
+            "handle/spare_of_something_else",
+            "vm/chardev_as_a_device",
+            "vm/device_as_a_back_end",
+            "vm/device_as_a_chardev",
+            "vm/drive_as_a_device",
+            "vm/qmp_on_a_device",
         ]),
         twins: &[
             Twin {
@@ -207,7 +242,13 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "back-end-moved-twice",
-        held: Held::Compiler(&["handle/chardev_twice", "handle/drive_twice", "handle/netdev_twice"]),
+        held: Held::Compiler(&[
+            "handle/chardev_twice",
+            "handle/drive_twice",
+            "handle/netdev_twice",
+            "handle/cloned",
+            "handle/rng_twice",
+        ]),
         twins: &[
             Twin {
                 arch: X86_64,
@@ -287,6 +328,7 @@ pub const RULES: &[Rule] = &[
             "aio/native_without_cache",
             "aio/io_uring_without_proof",
             "aio/io_uring_as_text",
+            "aio/native_on_a_write_back_cache",
         ]),
         twins: &[Twin {
             arch: X86_64,
@@ -296,7 +338,13 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "option-of-another-version",
-        held: Held::Compiler(&["version/reconnect_ms_without_proof", "version/reconnect_ms_with_an_older_proof"]),
+        held: Held::Compiler(&[
+            "version/reconnect_ms_without_proof",
+            "version/reconnect_ms_with_an_older_proof",
+            "version/forged_proof",
+            "version/proof_of_an_option",
+            "version/version_for_its_proof",
+        ]),
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -netdev stream,id=n,addr.type=unix,addr.path={dir}/listen.sock,reconnect-ms=250 -device virtio-net-pci,netdev=n",
@@ -309,7 +357,13 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "no-memory",
-        held: Held::Compiler(&["size/no_memory", "size/number_for_memory", "size/memory_missing"]),
+        held: Held::Compiler(&[
+            "size/no_memory",
+            "size/number_for_memory",
+            "size/memory_missing",
+            "size/memory_of_a_variable",
+            "vm/memory_as_text",
+        ]),
         twins: &[Twin { arch: X86_64, args: "-M pc -m 0", does: &[(ALL, Accepts)] }],
     },
     Rule {
@@ -380,6 +434,29 @@ pub const RULES: &[Rule] = &[
             "derive/required_field_missing",
             "derive/rules",
             "derive/words_twice",
+            "derive/attribute_twice",
+            "derive/bus_half_typed",
+            "derive/bus_in_quotes",
+            "derive/bus_not_imported",
+            "derive/check_that_is_no_function",
+            "derive/default_of_another_type",
+            "derive/enum_of_nothing",
+            "derive/float",
+            "derive/group_of_an_option_type",
+            "derive/list_without_its_word",
+            "derive/name_without_quotes",
+            "derive/number_in_a_variant",
+            "derive/old_attribute",
+            "derive/option_of_an_option",
+            "derive/range_of_text",
+            "derive/setter_of_another_type",
+            "derive/skipped_and_written",
+            "derive/tag_is_a_key",
+            "derive/value_on_a_struct",
+            "derive/value_with_fields",
+            "derive/version_of_a_group",
+            "derive/version_without_quotes",
+            "derive/virtio_without_a_name",
         ]),
         twins: &[Twin {
             arch: X86_64,
@@ -396,6 +473,12 @@ pub const RULES: &[Rule] = &[
             "id/text_for_a_mac_address",
             "id/no_id",
             "size/number_for_cpus",
+            "id/comma_in_an_id",
+            "id/digit_first",
+            "id/empty",
+            "id/text_of_a_variable",
+            "vm/format_as_text",
+            "vm/socket_path_without_question_mark",
         ]),
         twins: &[
             Twin {
@@ -577,7 +660,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "cpu-model-of-another-machine",
-        held: Held::Compiler(&["cpu/best_of_another_machine"]),
+        held: Held::Compiler(&["cpu/best_of_another_machine", "cpu/cortex_on_x86"]),
         twins: &[Twin {
             arch: X86_64,
             args: "-M pc -cpu cortex-a57",
@@ -864,6 +947,8 @@ pub const RULES: &[Rule] = &[
             "timers/off_and_the_accelerator_chosen_at_run_time",
             "machine/version_of_microvm",
             "cpu/rv64_on_x86",
+            "machine/different_ones_in_an_array",
+            "machine/pci_of_any_machine",
         ]),
         twins: &[
             Twin {
@@ -882,6 +967,39 @@ pub const RULES: &[Rule] = &[
             arch: X86_64,
             args: "-M microvm,acpi=off -serial stdio -append panic=-1",
             does: &[(ALL, Loses(Loss::Console))],
+        }],
+    },
+    Rule {
+        id: "handle-dropped",
+        held: Held::Compiler(&["handle/unused", "handle/unused_netdev", "handle/unused_port"]),
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -chardev null,id=c -object rng-random,id=r,filename=/dev/urandom",
+            does: &[(ALL, Accepts)],
+        }],
+    },
+    Rule {
+        id: "wrong-argument",
+        held: Held::Compiler(&[
+            "vm/accelerator_as_text",
+            "vm/machine_as_text",
+            "vm/memory_first",
+            "vm/cpu_left_out",
+            "vm/number_for_smp",
+            "vm/smp_without_question_mark",
+        ]),
+        twins: &[
+            Twin { arch: X86_64, args: "-M pc -accel Haswell", does: &[(ALL, Rejects("invalid accelerator"))] },
+            Twin { arch: X86_64, args: "-M tcg", does: &[(ALL, Rejects("unsupported machine type"))] },
+        ],
+    },
+    Rule {
+        id: "value-twice",
+        held: snippet!("a_value_twice"),
+        twins: &[Twin {
+            arch: X86_64,
+            args: "-M pc -device edu,addr=5 -device edu,addr=5",
+            does: &[(ALL, Rejects("slot 5 function 0 not available for edu"))],
         }],
     },
 ];
