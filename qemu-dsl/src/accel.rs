@@ -282,6 +282,34 @@ pub enum TcgThread {
     Multi,
 }
 
+/// How guest code can run on a host.
+///
+/// ```
+/// assert_eq!(qemu_dsl::facts::Acceleration::Tcg.name(), "tcg");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum Acceleration {
+    /// On the processor, through KVM.
+    Kvm,
+    /// On the processor, through the Hypervisor framework.
+    Hvf,
+    /// Emulated.
+    #[cfg_attr(feature = "serde", serde(alias = "none"))]
+    Tcg,
+}
+
+impl Acceleration {
+    /// The name in facts, which is QEMU's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Hvf => "hvf",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
 /// An accelerator that is chosen at run time. What compiles with it is valid with every accelerator.
 ///
 /// ```
@@ -314,11 +342,11 @@ impl QemuOpts for AnyAccel {
 
 impl AnyAccel {
     /// What facts say of a host whose architecture has no type here.
-    pub(crate) fn of_host(architecture: Architecture, accel: crate::facts::Acceleration) -> Self {
+    pub(crate) fn of_host(architecture: Architecture, accel: Acceleration) -> Self {
         Self(match accel {
-            crate::facts::Acceleration::Kvm => Choice::Kvm(Some(architecture)),
-            crate::facts::Acceleration::Hvf => Choice::Hvf(Some(architecture)),
-            crate::facts::Acceleration::Tcg => Choice::Tcg(Tcg::new()),
+            Acceleration::Kvm => Choice::Kvm(Some(architecture)),
+            Acceleration::Hvf => Choice::Hvf(Some(architecture)),
+            Acceleration::Tcg => Choice::Tcg(Tcg::new()),
         })
     }
 }
@@ -420,3 +448,5 @@ impl Proof for LinuxHost {
 pub(crate) trait Proof {
     const PROVEN: Self;
 }
+
+crate::opts::family! { "-accel" ACCELERATORS: Kvm<X86_64>, Hvf<X86_64>, Tcg }

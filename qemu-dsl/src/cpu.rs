@@ -209,3 +209,5 @@ impl<M: MachineType, A: Accelerator, C: CpuFor<M, A>> CpuFor<M, A> for Extra<C> 
         self.write_extra(writer);
     }
 }
+
+crate::opts::family! { "-cpu" MODELS: Host, Max, Haswell, CortexA57, Rv64 }

@@ -81,33 +81,7 @@ impl Os {
     }
 }
 
-/// How guest code can run on a host.
-///
-/// ```
-/// assert_eq!(qemu_dsl::facts::Acceleration::Tcg.name(), "tcg");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
-pub enum Acceleration {
-    /// On the processor, through KVM.
-    Kvm,
-    /// On the processor, through the Hypervisor framework.
-    Hvf,
-    /// Emulated.
-    #[cfg_attr(feature = "serde", serde(alias = "none"))]
-    Tcg,
-}
-
-impl Acceleration {
-    /// The name in facts, which is QEMU's.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Kvm => "kvm",
-            Self::Hvf => "hvf",
-            Self::Tcg => "tcg",
-        }
-    }
-}
+pub use crate::accel::Acceleration;
 
 /// Facts that cannot all be true.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -31,7 +31,7 @@
 //! | [`backend`], [`device`], [`kernel`] | what a VM is made of |
 //! | [`vm`] | [`Vm`], the builder |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
-//! | [`schemas`] | every option that the library writes, as data |
+//! | [`catalogue`] | every option that the library writes, as data |
 //! | [`isolation`] | what a sandboxed QEMU runs in |
 //! | [`text`] | what guests and QEMU say, made fit to be shown |
 //! | [`policy`] | what a guest may reach, as data |
@@ -59,9 +59,12 @@ mod programs;
 mod status;
 mod version;
 
+#[doc(hidden)]
+pub mod __private;
 pub mod accel;
 pub mod backend;
 pub mod bus;
+pub mod catalogue;
 pub mod cpu;
 pub mod device;
 pub mod facts;
@@ -84,7 +87,6 @@ pub mod prelude;
 pub mod qmp;
 pub mod rule;
 pub mod sandbox;
-pub mod schemas;
 pub mod seccomp;
 pub mod text;
 pub mod vm;

@@ -44,3 +44,5 @@ impl Seccomp {
         }
     }
 }
+
+crate::opts::family! { "-sandbox" SECCOMP: Seccomp }

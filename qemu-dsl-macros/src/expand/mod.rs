@@ -19,11 +19,11 @@ pub(crate) fn expand(item: &Item<'_>) -> proc_macro::TokenStream {
     out.text("#[doc(hidden)] #[allow(non_local_definitions, deprecated, clippy::all, clippy::pedantic)] const _: () =");
     out.group(Delimiter::Brace, |out| {
         match &item.krate {
-            None => out.text("use ::qemu_dsl::opts::__private as __q;"),
+            None => out.text("use ::qemu_dsl::__private as __q;"),
             Some(path) => {
                 out.text("use");
                 out.tokens(path);
-                out.text("::opts::__private as __q;");
+                out.text("::__private as __q;");
             }
         }
         match &item.shape {

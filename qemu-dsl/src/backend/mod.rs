@@ -20,20 +20,38 @@ mod net;
 mod object;
 mod own;
 
-pub(crate) use block::Blockdev;
-pub use block::{BlockNode, Drive, Format, IntoBlockNode, IntoFormat, ReadOnlyImage, SharedImage};
-pub use chardev::{
-    Chardev, ChardevBackend, IntoChardev, IntoSocketPath, LogFile, NullChardev, PassedSocket, Socket, SocketPath,
-    SocketPathError, Stdio,
-};
+pub use block::{BlockNode, Format, IntoBlockNode, IntoFormat, ReadOnlyImage, SharedImage};
+pub use chardev::{Chardev, ChardevBackend, IntoChardev, IntoSocketPath, SocketPath, SocketPathError};
 pub use io::{Aio, Cache, DirectCache, Discard, ErrorPolicy, WriteErrorPolicy, ZeroWrites};
-pub(crate) use memory::MemoryFile;
 #[cfg(feature = "host")]
 pub use memory::TemplateError;
 pub use memory::TemplateMemory;
 #[cfg(feature = "host")]
 pub(crate) use memory::check_template;
-pub use net::{IntoNetBackend, IntoNetdev, NetBackend, Netdev, Reconnect, SocketAddress, StreamNetdev, UserNetdev};
-pub(crate) use object::IoThreadObject;
-pub use object::{IntoRngBackend, IoThread, RngBackend, RngRandom};
+pub use net::{IntoNetBackend, IntoNetdev, NetBackend, Reconnect, SocketAddress, StreamNetdev, UserNetdev};
+pub use object::{IntoRngBackend, IoThread, RngBackend};
 pub use own::{Backend, BackendKind, Part};
+
+use crate::opts::family;
+
+family! { "-drive" DRIVES {
+    pub block::Drive,
+} }
+family! { "-blockdev" BLOCKDEVS {
+    pub(crate) block::Blockdev,
+} }
+family! { "-chardev" CHARDEVS {
+    pub chardev::LogFile,
+    pub chardev::NullChardev,
+    pub chardev::PassedSocket,
+    pub chardev::Socket,
+    pub chardev::Stdio,
+} }
+family! { "-netdev" NETDEVS {
+    pub net::Netdev,
+} }
+family! { "-object" OBJECTS {
+    pub(crate) memory::MemoryFile,
+    pub(crate) object::IoThreadObject,
+    pub object::RngRandom,
+} }

@@ -29,15 +29,22 @@ mod rng;
 mod serial;
 mod transport;
 
-pub use balloon::VirtioBalloon;
-pub use blk::VirtioBlk;
 pub use disk_serial::{DiskSerial, DiskSerialError, IntoDiskSerial};
 pub use mac::{IntoMacAddress, MacAddress, MacAddressError};
-pub use net::VirtioNet;
-pub use pci::{Nvme, PcieRootPort};
-pub use rng::VirtioRng;
-pub(crate) use serial::{CONTROLLER, Controller, FIRST_CONTROLLER, PORT, VirtConsole};
-pub use serial::{ConsolePort, SerialPort, VirtSerialPort, VirtioSerial};
+pub(crate) use serial::{CONTROLLER, Controller, FIRST_CONTROLLER, PORT};
+pub use serial::{ConsolePort, SerialPort};
 pub use transport::{OnMmio, OnPci};
 
 pub use crate::bus::Device;
+
+crate::opts::family! { "-device" DEVICES {
+    pub balloon::VirtioBalloon,
+    pub blk::VirtioBlk,
+    pub net::VirtioNet,
+    pub pci::Nvme,
+    pub pci::PcieRootPort,
+    pub rng::VirtioRng,
+    pub(crate) serial::VirtConsole,
+    pub serial::VirtSerialPort,
+    pub serial::VirtioSerial,
+} }

@@ -187,6 +187,7 @@ pub trait HasUart: MachineType {
 )]
 pub trait IoEventFd<A>: MachineType {}
 
+crate::opts::family! { "-machine" MACHINES: Microvm, Pc, Q35, Virt, VirtPcie, RiscvVirt, RiscvVirtPcie }
 #[cfg(test)]
 mod tests {
     use super::*;

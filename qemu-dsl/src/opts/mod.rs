@@ -27,9 +27,10 @@
 //! - An option that the target version of QEMU lacks is an error, when the version is known.
 
 mod decimal;
+mod described;
 mod error;
 mod extra;
-mod fields;
+pub(crate) mod fields;
 mod handle;
 mod id;
 mod json;
@@ -44,6 +45,8 @@ mod value;
 mod writer;
 
 pub(crate) use decimal::Decimal;
+pub use described::Described;
+pub(crate) use described::family;
 pub use error::{OptError, ReadError, ValueError};
 pub use extra::{Extra, WithExtra};
 pub use fields::Rule;
@@ -59,19 +62,6 @@ pub use schema::{FieldKind, FieldSchema, Head, OptType, Schema, VariantSchema};
 pub use size::Size;
 pub use value::{OptField, OptValue};
 pub use writer::{Context, Key, OptWriter, Transport, ValueWriter};
-
-/// What code that a derive has written calls, and nobody else: no part of the interface.
-#[doc(hidden)]
-pub mod __private {
-    pub use super::fields::{Fields, Kind, NOTHING, Note, Part, group, list, write, write_variant};
-    pub use super::{
-        Head, Key, OptField, OptGroups, OptList, OptRead, OptReadField, OptReadList, OptReader, OptType, OptValue,
-        OptWriter, QemuOpts, ReadError, ReadOpts, Schema, ValueError, ValueWriter, VariantSchema,
-    };
-    pub use crate::bus::Virtio;
-    pub use crate::device::Device;
-    pub use std::default::Default;
-}
 
 /// Something that QEMU takes as `head,key=value,...`: a device, a back end, a machine type.
 ///

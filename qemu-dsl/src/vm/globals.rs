@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use crate::backend::Chardev;
-use crate::opts::{FieldSchema, Head, Id, Key, OptType, QemuOpts, Schema};
+use crate::opts::{Described, FieldSchema, Head, Id, Key, OptType, QemuOpts, Schema};
 
 /// `-name`.
 #[derive(QemuOpts)]
@@ -43,10 +43,18 @@ pub(crate) struct Mux {
 }
 
 /// `-smp`, whose first key is implied: a number stands there, never text.
-pub(crate) const SMP: &Schema = &Schema::new(
+const SMP: &Schema = &Schema::new(
     Head::None,
     &[
         FieldSchema::new(Key::new("cpus"), OptType::Integer, "How many CPUs there are at the start."),
         FieldSchema::new(Key::new("maxcpus"), OptType::Integer, "How many CPUs there can be."),
     ],
 );
+
+crate::opts::family! { "-name" NAMES: Name }
+crate::opts::family! { "-chardev" MUXES: Mux }
+crate::opts::family! { "-mon" MONITORS: Monitor }
+crate::opts::family! { "-machine" MACHINE_MEMORY: MachineMemory }
+
+/// The CPUs, which are no struct.
+pub(crate) const CPUS: &[Described] = &[Described { flag: "-smp", of: "Smp", schema: SMP }];

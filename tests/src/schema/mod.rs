@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use qemu_dsl::QemuVersion;
 use qemu_dsl::accel::Architecture;
+use qemu_dsl::catalogue::{Described, SCHEMAS};
 use qemu_dsl::machine::ALL;
 use qemu_dsl::opts::{FieldKind, FieldSchema, Head, Key, OptType};
-use qemu_dsl::schemas::{Described, SCHEMAS};
 
 pub use ask::Binary;
 pub use report::markdown;

@@ -2,58 +2,54 @@
 //! with what QEMU binaries say about themselves.
 //!
 //! ```
-//! use qemu_dsl::schemas::SCHEMAS;
+//! use qemu_dsl::catalogue::SCHEMAS;
 //! let disk = SCHEMAS.iter().find(|described| described.of == "VirtioBlk").unwrap();
 //! assert_eq!(disk.flag, "-device");
 //! assert!(disk.schema.fields().any(|field| field.key.name == "queue-size"));
 //! ```
 
-use crate::accel::{Hvf, Kvm, Tcg, X86_64};
-use crate::backend::{
-    Blockdev, Drive, IoThreadObject, LogFile, MemoryFile, Netdev, NullChardev, PassedSocket, RngRandom, Socket, Stdio,
-};
-use crate::cpu::{CortexA57, Haswell, Host, Max, Rv64};
-use crate::device::{
-    Nvme, PcieRootPort, VirtConsole, VirtSerialPort, VirtioBalloon, VirtioBlk, VirtioNet, VirtioRng, VirtioSerial,
-};
-use crate::machine::{Microvm, Pc, Q35, RiscvVirt, RiscvVirtPcie, Virt, VirtPcie};
-use crate::opts::{QemuOpts, Schema};
-use crate::seccomp::Seccomp;
-use crate::vm::globals::{MachineMemory, Monitor, Mux, Name, SMP};
+pub use crate::opts::Described;
 
-/// The options of one of the library's types. [The module](self) has an example.
-#[derive(Debug, Clone, Copy)]
-pub struct Described {
-    /// The flag that they stand behind: `-device`.
-    pub flag: &'static str,
-    /// The type's name: `VirtioBlk`.
-    pub of: &'static str,
-    /// The options.
-    pub schema: &'static Schema,
-}
+const FAMILIES: &[&[Described]] = &[
+    crate::accel::ACCELERATORS,
+    crate::machine::MACHINES,
+    crate::cpu::MODELS,
+    crate::vm::globals::NAMES,
+    crate::vm::globals::MUXES,
+    crate::vm::globals::MONITORS,
+    crate::vm::globals::MACHINE_MEMORY,
+    crate::vm::globals::CPUS,
+    crate::seccomp::SECCOMP,
+    crate::backend::DRIVES,
+    crate::backend::BLOCKDEVS,
+    crate::backend::CHARDEVS,
+    crate::backend::NETDEVS,
+    crate::backend::OBJECTS,
+    crate::device::DEVICES,
+];
 
-macro_rules! schemas {
-    ($($flag:literal: $($ty:ident$(<$param:ty>)?),* $(,)?;)*) => {
-        &[$($(Described { flag: $flag, of: stringify!($ty), schema: <$ty$(<$param>)? as QemuOpts>::SCHEMA },)*)*
-          Described { flag: "-smp", of: "Smp", schema: SMP }]
-    };
-}
+const COUNT: usize = {
+    let (mut count, mut family) = (0, 0);
+    while family < FAMILIES.len() {
+        count += FAMILIES[family].len();
+        family += 1;
+    }
+    count
+};
 
 /// The options of all of the library's types, by flag. [The module](self) has an example.
-pub const SCHEMAS: &[Described] = schemas! {
-    "-accel": Kvm<X86_64>, Hvf<X86_64>, Tcg;
-    "-machine": Microvm, Pc, Q35, Virt, VirtPcie, RiscvVirt, RiscvVirtPcie, MachineMemory;
-    "-cpu": Host, Max, Haswell, CortexA57, Rv64;
-    "-name": Name;
-    "-sandbox": Seccomp;
-    "-drive": Drive;
-    "-blockdev": Blockdev;
-    "-chardev": Socket, PassedSocket, Stdio, LogFile, NullChardev, Mux;
-    "-mon": Monitor;
-    "-netdev": Netdev;
-    "-object": IoThreadObject, RngRandom, MemoryFile;
-    "-device": VirtioBlk, VirtioNet, VirtioSerial, VirtioBalloon, VirtioRng, VirtSerialPort, VirtConsole, Nvme,
-        PcieRootPort;
+pub const SCHEMAS: &[Described] = &{
+    let mut all = [FAMILIES[0][0]; COUNT];
+    let (mut at, mut family) = (0, 0);
+    while family < FAMILIES.len() {
+        let mut part = 0;
+        while part < FAMILIES[family].len() {
+            all[at] = FAMILIES[family][part];
+            (at, part) = (at + 1, part + 1);
+        }
+        family += 1;
+    }
+    all
 };
 
 #[cfg(test)]
