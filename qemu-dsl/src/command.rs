@@ -153,11 +153,18 @@ impl QemuCommand {
     /// # Ok::<(), qemu_dsl::CommandError>(())
     /// ```
     pub fn option(&mut self, flag: &'static str, opts: &impl QemuOpts) -> Result<&mut Self, CommandError> {
-        let first = self.len();
-        self.push_option(flag, Context::default(), None, &mut |writer| opts.write_opts(writer))
-            .map_err(|error| *error)?;
-        self.reject_nul(first)?;
+        self.try_option(flag, &mut |writer| opts.write_opts(writer))?;
         Ok(self)
+    }
+
+    fn try_option(
+        &mut self,
+        flag: &'static str,
+        write: &mut dyn FnMut(&mut OptWriter<'_>),
+    ) -> Result<(), CommandError> {
+        let first = self.len();
+        self.push_option(flag, &Context::default(), None, write).map_err(|error| *error)?;
+        self.reject_nul(first)
     }
 
     /// Drops the arguments from `first` on, if one of them holds a NUL byte.
@@ -189,36 +196,59 @@ impl QemuCommand {
         self.end_arg(start)
     }
 
-    /// Adds an argument that is put together in place.
-    pub(crate) fn push_parts(&mut self, parts: &[&[u8]]) -> Pushed {
-        let start = self.arena.len();
+    /// Adds a flag and a value that is put together in place.
+    pub(crate) fn push_parts(&mut self, flag: &'static str, parts: &[&[u8]]) -> Pushed {
+        let start = self.push_flag(flag);
         for part in parts {
             self.arena.extend_from_slice(part);
         }
-        self.end_arg(start)
+        self.end_value(flag, start)
     }
 
     /// Adds a flag and options for a context and with an id. Not generic: one copy of this code serves all types.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // once for each part of a VM, and hardly ever from elsewhere
     pub(crate) fn push_option(
         &mut self,
         flag: &'static str,
-        context: Context,
+        context: &Context,
         id: Option<&Id>,
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) -> Pushed {
-        self.push(flag.as_bytes())?;
-        let start = self.arena.len();
-        self.scratch.noted.argument = self.ends.len();
+        let start = self.push_flag(flag);
+        self.scratch.noted.argument = self.ends.len() + 1;
         let mut writer = OptWriter::new(&mut self.arena, context, id).noting(&mut self.scratch.noted);
         write(&mut writer);
-        let ended = match writer.finish() {
-            Ok(()) => self.end_arg(start),
-            Err(source) => Err(CommandError::Option { flag, source }.into()),
-        };
-        if ended.is_err() {
-            self.pop();
+        match writer.finish() {
+            Ok(()) => self.end_value(flag, start),
+            Err(source) => {
+                self.arena.truncate(start - flag.len() - 1);
+                Err(CommandError::Option { flag, source }.into())
+            }
         }
-        ended
+    }
+
+    /// Writes a flag, which its value ends. Returns where that starts.
+    #[inline]
+    fn push_flag(&mut self, flag: &'static str) -> usize {
+        self.arena.extend_from_slice(flag.as_bytes());
+        self.arena.push(0);
+        self.arena.len()
+    }
+
+    /// Ends the value of a flag, which starts at `start`.
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // as above
+    fn end_value(&mut self, flag: &'static str, start: usize) -> Pushed {
+        match u32::try_from(self.arena.len() + 1) {
+            Ok(end) if end as usize - start <= MAX_ARG => {
+                self.arena.push(0);
+                #[allow(clippy::cast_possible_truncation)] // less than `end`
+                self.ends.extend_from_slice(&[start as u32, end]);
+                Ok(())
+            }
+            _ => Err(self.too_long(flag.len() + 1, start).into()),
+        }
     }
 
     /// Ends the argument that starts at `start`.
@@ -230,19 +260,20 @@ impl QemuCommand {
                 self.ends.push(end);
                 Ok(())
             }
-            _ => Err(self.too_long(start).into()),
+            _ => Err(self.too_long(0, start).into()),
         }
     }
 
+    /// Removes the text from `start` on, with what stands before it.
     #[cold]
-    fn too_long(&mut self, start: usize) -> CommandError {
+    fn too_long(&mut self, before: usize, start: usize) -> CommandError {
         let arg = &self.arena[start..];
         let error = if arg.len() < MAX_ARG {
             CommandError::TooMany
         } else {
             CommandError::TooLong { arg: shown(arg), len: arg.len() }
         };
-        self.arena.truncate(start);
+        self.arena.truncate(start - before);
         error
     }
 
@@ -289,12 +320,6 @@ impl QemuCommand {
             }
             !is_placed || is_later || claim.text.start < from
         });
-    }
-
-    /// Removes the last argument.
-    pub(crate) fn pop(&mut self) {
-        self.ends.pop();
-        self.arena.truncate(self.ends.last().map_or(0, |&end| end as usize));
     }
 
     /// How many strings there are: the program and its arguments.

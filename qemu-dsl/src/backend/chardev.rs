@@ -79,13 +79,19 @@ impl<'a> SocketPath<'a> {
         let shown = || path.to_string_lossy().into_owned();
         if path.is_empty() {
             Err(SocketPathError::Empty)
-        } else if path.as_bytes().contains(&0) {
+        } else if memchr::memchr(0, path.as_bytes()).is_some() {
             Err(SocketPathError::Nul { path: shown() })
         } else if path.len() > Self::MAX {
             Err(SocketPathError::TooLong { path: shown(), len: path.len() })
         } else {
             Ok(Self(Path::new(path)))
         }
+    }
+
+    /// A path that was checked before.
+    pub(crate) fn checked(path: &'a Path) -> Self {
+        debug_assert!(Self::new(path).is_ok());
+        Self(path)
     }
 
     /// The path.

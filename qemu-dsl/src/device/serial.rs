@@ -105,9 +105,9 @@ impl SerialPort {
 
 /// The bus that a controller provides: its id and `.0`; the first one's has QEMU's name, for a controller without an id.
 /// (`qbus_init_internal`, hw/core/bus.c)
-struct BusOf(Option<Id>);
+struct BusOf<'a>(&'a Option<Id>);
 
-impl OptValue for BusOf {
+impl OptValue for BusOf<'_> {
     const TYPE: OptType = OptType::Reference("bus");
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
@@ -119,8 +119,8 @@ impl OptValue for BusOf {
 }
 
 #[derive(QemuOpts)]
-struct PlaceOptions {
-    bus: Option<BusOf>,
+struct PlaceOptions<'a> {
+    bus: Option<BusOf<'a>>,
     nr: u32,
 }
 
@@ -133,7 +133,7 @@ impl QemuOpts for Place {
             return writer.fail(OptError::ForeignHandle { option: "nr".to_owned(), id });
         }
         // Of several buses, QEMU would take any that it finds first.
-        let bus = (writer.context().controllers > 1).then_some(BusOf(self.controller.id));
+        let bus = (writer.context().controllers > 1).then_some(BusOf(&self.controller.id));
         PlaceOptions { bus, nr: self.nr }.write_opts(writer);
     }
 }

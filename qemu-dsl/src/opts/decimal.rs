@@ -5,22 +5,25 @@ pub(crate) struct Decimal {
 }
 
 impl Decimal {
+    #[inline]
     pub(crate) fn new(number: impl Into<u64>) -> Self {
         let mut rest = number.into();
         let mut decimal = Self { digits: [0; 20], start: 20 };
-        loop {
-            decimal.start -= 1;
+        for digit in decimal.digits.iter_mut().rev() {
             #[allow(clippy::cast_possible_truncation)] // one digit
             {
-                decimal.digits[decimal.start] = b'0' + (rest % 10) as u8;
+                *digit = b'0' + (rest % 10) as u8;
             }
+            decimal.start -= 1;
             rest /= 10;
             if rest == 0 {
-                return decimal;
+                break;
             }
         }
+        decimal
     }
 
+    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.digits[self.start..]
     }

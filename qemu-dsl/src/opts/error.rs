@@ -51,14 +51,6 @@ pub enum OptError {
         /// The head.
         head: &'static str,
     },
-    /// Flattened structs nested too deep.
-    #[error("`{option}` is nested more than {limit} prefixes deep: flatten fewer levels")]
-    TooDeep {
-        /// The option's key, without its prefixes.
-        option: String,
-        /// How many prefixes there may be.
-        limit: usize,
-    },
     /// A value that QEMU does not take; raised by a type's own [`OptValue`](super::OptValue).
     #[error("the value of `{option}` is not possible: {reason}")]
     Value {

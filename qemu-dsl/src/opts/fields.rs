@@ -3,6 +3,8 @@
 //! Compile time follows expressions and function bodies. So a struct's keys are one array, their documentation one text, and what must
 //! hold of values a few notes; and writing is one call, whose loop is compiled here once.
 
+use std::ops::Range;
+
 use super::schema::{FieldKind, FieldSchema, Head, OptType, Schema};
 use super::{Key, OptField, OptWriter};
 
@@ -103,6 +105,9 @@ pub enum Rule {
     /// It is never there together with this other option.
     Conflicts(&'static str),
 }
+
+/// The most fields that the derive takes.
+const MAX_FIELDS: usize = 64;
 
 /// What must hold of one field.
 #[derive(Debug, Clone, Copy)]
@@ -245,90 +250,91 @@ fn write_fields(writer: &mut OptWriter<'_>, fields: &Fields, parts: &[&dyn Part]
 // By themselves, so that the loop above stays small: most structs have no rules.
 #[inline(never)]
 fn write_noted(writer: &mut OptWriter<'_>, fields: &Fields, parts: &[&dyn Part]) {
-    let mut notes = fields.notes;
-    let (mut written, mut relations) = (0_u64, false);
-    for (number, (key, part)) in fields.keys.iter().zip(parts).enumerate() {
-        let start = writer.len();
+    // Where the text of each field begins, and that of the last one ends.
+    let mut bounds = [writer.len(); MAX_FIELDS + 1];
+    for ((key, part), end) in fields.keys.iter().zip(parts).zip(&mut bounds[1..]) {
         part.write(key, writer);
-        let is_written = writer.len() != start;
-        // The derive takes no more than 64 fields.
-        written |= u64::from(is_written) << (number & 63);
-        // Most fields have none.
-        while let [note, rest @ ..] = notes
-            && usize::from(note.field) == number
-        {
-            notes = rest;
-            if is_written {
-                relations |= matches!(note.what, What::Needs(_) | What::Conflicts(_));
-                check_value(writer, fields, *note, start);
-            }
-        }
+        *end = writer.len();
     }
-    if relations {
-        check_relations(writer, fields, written);
+    let text = |number: u8| bounds[usize::from(number)]..bounds[usize::from(number) + 1];
+    for note in fields.notes {
+        let option = text(note.field);
+        if option.is_empty() {
+            continue;
+        }
+        match note.what {
+            What::Needs(other) if text(other).is_empty() => {
+                let other = name(fields.keys[usize::from(other)]);
+                refuse(writer, fields, note, format!("it needs `{other}`: set both, or leave both out"));
+            }
+            What::Conflicts(other) if !text(other).is_empty() => {
+                let other = name(fields.keys[usize::from(other)]);
+                refuse(writer, fields, note, format!("it does not go with `{other}`: leave one of them out"));
+            }
+            What::Needs(_) | What::Conflicts(_) => {}
+            _ => check_value(writer, fields, note, &option),
+        }
     }
 }
 
-/// What must hold of the value that stands at the end of the text, from `start` on.
-#[inline(never)]
-fn check_value(writer: &mut OptWriter<'_>, fields: &Fields, note: Note, start: usize) {
+/// What must hold of the value of an option that stands there in the text.
+fn check_value(writer: &mut OptWriter<'_>, fields: &Fields, note: &Note, option: &Range<usize>) {
     let text = fields.keys[usize::from(note.field)];
-    let key = || name(text);
+    let key = || Key::new(name(text));
     let (from, to) = match note.what {
-        What::Since(version, text) => return writer.require(&Key::new(key()).since(version, text)),
-        What::Until(version, text) => return writer.require(&Key::new(key()).until(version, text)),
-        What::Unique(name) => return writer.claim_value(name, start, text),
+        What::Since(version, text) => return writer.require(&key().since(version, text)),
+        What::Until(version, text) => return writer.require(&key().until(version, text)),
+        What::Unique(name) => return writer.claim_value(name, option, text),
         What::Range(from, to) => (from, to),
         What::PowerOfTwo => (1, i128::MAX),
         What::Needs(_) | What::Conflicts(_) => return,
     };
-    let is_power = |value: i128| u128::try_from(value).is_ok_and(u128::is_power_of_two);
-    match number(writer.value_from(start, text)) {
-        None => writer.refuse(key(), "it is no number, and the option has a range"),
-        Some(value) if (from..=to).contains(&value) && (note.what != What::PowerOfTwo || is_power(value)) => {}
-        Some(value) => {
-            // All rules in one sentence.
-            let rules = || fields.notes.iter().filter(|other| other.field == note.field).map(|other| other.what);
-            let power = if rules().any(|what| what == What::PowerOfTwo) { "a power of two" } else { "" };
-            let range = rules().find_map(|what| match what {
-                What::Range(from, to) => Some(format!("{from} to {to}")),
-                _ => None,
-            });
-            let comma = if power.is_empty() || range.is_none() { "" } else { ", " };
-            let range = range.unwrap_or_default();
-            writer.refuse(key(), format!("{value} does not fit: choose {power}{comma}{range}"));
-        }
+    match number(writer.value_at(option, text)) {
+        None => refuse(writer, fields, note, "it is no number, and the option has a range".to_owned()),
+        Some(value) if (from..=to).contains(&value) && (note.what != What::PowerOfTwo || value.count_ones() == 1) => {}
+        Some(value) => refuse_number(writer, fields, note, value),
     }
+}
+
+#[cold]
+fn refuse(writer: &mut OptWriter<'_>, fields: &Fields, note: &Note, reason: String) {
+    writer.refuse(name(fields.keys[usize::from(note.field)]), reason);
+}
+
+/// All rules of the field in one sentence.
+#[cold]
+fn refuse_number(writer: &mut OptWriter<'_>, fields: &Fields, note: &Note, value: i128) {
+    let rules = || fields.notes.iter().filter(|other| other.field == note.field).map(|other| other.what);
+    let power = if rules().any(|what| what == What::PowerOfTwo) { "a power of two" } else { "" };
+    let range = rules().find_map(|what| match what {
+        What::Range(from, to) => Some(format!("{from} to {to}")),
+        _ => None,
+    });
+    let comma = if power.is_empty() || range.is_none() { "" } else { ", " };
+    let range = range.unwrap_or_default();
+    refuse(writer, fields, note, format!("{value} does not fit: choose {power}{comma}{range}"));
 }
 
 /// A number as it is written, sizes included.
+#[inline]
 fn number(text: &[u8]) -> Option<i128> {
     // Nearly always a few digits.
-    let digit = |number: u64, byte: &u8| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'));
-    if (1..19).contains(&text.len())
-        && let Some(number) = text.iter().try_fold(0, digit)
-    {
-        return Some(number.into());
+    if !(1..19).contains(&text.len()) {
+        return any_number(text);
     }
-    let text = std::str::from_utf8(text).ok()?;
-    text.parse().ok().or_else(|| super::Size::parse(text).map(|size| size.as_bytes().into()))
+    let mut number = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return any_number(text);
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number.into())
 }
 
-/// What fields say of each other.
-#[inline(never)]
-fn check_relations(writer: &mut OptWriter<'_>, fields: &Fields, written: u64) {
-    let is_written = |number: u8| written >> (number & 63) & 1 == 1;
-    let key = |number: u8| name(fields.keys[usize::from(number)]);
-    for note in fields.notes.iter().filter(|note| is_written(note.field)) {
-        let reason = match note.what {
-            What::Needs(other) if !is_written(other) => {
-                format!("it needs `{}`: set both, or leave both out", key(other))
-            }
-            What::Conflicts(other) if is_written(other) => {
-                format!("it does not go with `{}`: leave one of them out", key(other))
-            }
-            _ => continue,
-        };
-        writer.refuse(key(note.field), reason);
-    }
+#[cold]
+fn any_number(text: &[u8]) -> Option<i128> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.parse().ok().or_else(|| super::Size::parse(text).map(|size| size.as_bytes().into()))
 }

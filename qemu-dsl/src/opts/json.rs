@@ -62,7 +62,7 @@ fn schema_of<T: QemuOpts>(_: &T) -> &'static Schema {
 
 fn text_of(opts: &impl QemuOpts, context: Context) -> Result<Vec<u8>, OptError> {
     let mut out = Vec::new();
-    let mut writer = OptWriter::new(&mut out, context, None);
+    let mut writer = OptWriter::new(&mut out, &context, None);
     opts.write_opts(&mut writer);
     writer.finish()?;
     Ok(out)

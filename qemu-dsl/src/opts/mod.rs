@@ -115,7 +115,8 @@ impl<T: QemuOpts> QemuOpts for Option<T> {
 /// ```
 pub fn to_text(opts: &impl QemuOpts) -> Result<Vec<u8>, OptError> {
     let mut out = Vec::new();
-    let mut writer = OptWriter::new(&mut out, Context::default(), None);
+    let context = Context::default();
+    let mut writer = OptWriter::new(&mut out, &context, None);
     opts.write_opts(&mut writer);
     writer.finish()?;
     Ok(out)

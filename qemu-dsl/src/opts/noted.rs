@@ -33,6 +33,23 @@ pub(crate) enum Unique {
 }
 
 impl Unique {
+    /// One bit for each kind, whatever it holds.
+    pub(crate) const fn bit(&self) -> u32 {
+        match self {
+            Self::PortName(_) => 1,
+            Self::DiskSerial => 1 << 1,
+            Self::Mac => 1 << 2,
+            Self::AutomaticMac => 1 << 3,
+            Self::BootIndex(_) => 1 << 4,
+            Self::Chassis(..) => 1 << 5,
+            Self::Single(_) => 1 << 6,
+            Self::Fd(_) => 1 << 7,
+            Self::Path(_) => 1 << 8,
+            Self::Named(_) => 1 << 9,
+            Self::Use { .. } => 1 << 10,
+        }
+    }
+
     /// The kind that a derive names.
     pub(crate) fn of(name: &'static str) -> Self {
         match name {

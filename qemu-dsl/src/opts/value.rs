@@ -114,22 +114,27 @@ impl OptValue for bool {
     const TYPE: OptType = OptType::Bool;
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        value.word(if *self { "on" } else { "off" });
+        if *self {
+            value.word("on");
+        } else {
+            value.word("off");
+        }
     }
 }
 
 macro_rules! integers {
-    ($($ty:ty)*) => {$(
+    ($method:ident: $($ty:ty)*) => {$(
         impl OptValue for $ty {
             const TYPE: OptType = OptType::Integer;
 
             fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-                value.integer(*self);
+                value.$method((*self).into());
             }
         }
     )*};
 }
-integers!(u8 u16 u32 u64 i8 i16 i32 i64);
+integers!(unsigned: u8 u16 u32 u64);
+integers!(signed: i8 i16 i32 i64);
 
 /// What goes through another form: the standard library's own.
 macro_rules! through {
@@ -147,10 +152,10 @@ macro_rules! through {
 through! {
     usize: Integer, |number, value| value.display(number);
     isize: Integer, |number, value| value.display(number);
-    NonZeroU8: Integer, |number, value| value.integer(number.get());
-    NonZeroU16: Integer, |number, value| value.integer(number.get());
-    NonZeroU32: Integer, |number, value| value.integer(number.get());
-    NonZeroU64: Integer, |number, value| value.integer(number.get());
+    NonZeroU8: Integer, |number, value| value.unsigned(number.get().into());
+    NonZeroU16: Integer, |number, value| value.unsigned(number.get().into());
+    NonZeroU32: Integer, |number, value| value.unsigned(number.get().into());
+    NonZeroU64: Integer, |number, value| value.unsigned(number.get());
     NonZeroUsize: Integer, |number, value| value.display(number);
     char: Text, |letter, value| value.text(letter.encode_utf8(&mut [0; 4]));
     IpAddr: Text, |address, value| value.display(address);
@@ -162,8 +167,8 @@ impl OptValue for Size {
     const TYPE: OptType = OptType::Size;
 
     fn write_value(&self, value: &mut ValueWriter<'_, '_>) {
-        let (number, unit) = self.parts();
-        value.integer(number);
+        let (digits, unit) = self.parts();
+        value.unsigned(digits);
         value.word(unit);
     }
 }

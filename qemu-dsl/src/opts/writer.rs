@@ -1,7 +1,10 @@
-use memchr::memchr2_iter;
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memchr2;
 
 use super::fields::name;
-use super::{Claim, Id, Noted, OptError, OptField, PartRef, QemuOpts, Unique, VmTag};
+use super::{Claim, Decimal, Id, Noted, OptError, OptField, PartRef, QemuOpts, Unique, VmTag};
 use crate::QemuVersion;
 
 /// How virtio devices are attached to a machine.
@@ -103,16 +106,6 @@ impl Key {
     }
 }
 
-/// What stands before the keys of a group: text, and in a list the number of the element.
-#[derive(Debug, Clone, Copy)]
-struct Prefix {
-    text: &'static str,
-    number: Option<u32>,
-}
-
-/// How many prefixes of flattened structs may be nested.
-const MAX_DEPTH: usize = 4;
-
 /// Writes one argument: the head and `key=value` options, separated by commas.
 ///
 /// The derive calls it. A type whose options depend on more than its fields calls it by hand:
@@ -135,10 +128,13 @@ const MAX_DEPTH: usize = 4;
 pub struct OptWriter<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
-    context: Context,
+    context: &'a Context,
+    transport: Transport,
     id: Option<&'a Id>,
-    prefixes: [Prefix; MAX_DEPTH],
-    depth: usize,
+    /// What stands before the keys of a group: nothing, nearly always.
+    prefix: Cow<'static, str>,
+    /// Behind this length, `,key=` is written as it is: nowhere, where there is a prefix.
+    plain_from: usize,
     /// What the builder notes; nothing where there is none.
     noted: Option<&'a mut Noted>,
     /// How many claims there were before this argument.
@@ -148,15 +144,16 @@ pub struct OptWriter<'a> {
 
 impl<'a> OptWriter<'a> {
     /// A writer at the end of `out`. The id, if there is one, is written right behind the head.
-    pub(crate) fn new(out: &'a mut Vec<u8>, context: Context, id: Option<&'a Id>) -> Self {
+    pub(crate) fn new(out: &'a mut Vec<u8>, context: &'a Context, id: Option<&'a Id>) -> Self {
         let start = out.len();
         Self {
             out,
             start,
             context,
+            transport: context.transport,
             id,
-            prefixes: [Prefix { text: "", number: None }; MAX_DEPTH],
-            depth: 0,
+            prefix: Cow::Borrowed(""),
+            plain_from: start,
             noted: None,
             claims: 0,
             error: None,
@@ -182,7 +179,7 @@ impl<'a> OptWriter<'a> {
         if self.context.vm.is_some_and(|own| own != part.vm) {
             return false;
         }
-        let mmio = self.context.transport == Transport::Mmio;
+        let mmio = self.transport == Transport::Mmio;
         if let Some(noted) = &mut self.noted {
             noted.uses(part.part, mmio);
         }
@@ -191,7 +188,7 @@ impl<'a> OptWriter<'a> {
 
     /// What the text is written for.
     pub fn context(&self) -> Context {
-        self.context
+        Context { transport: self.transport, ..*self.context }
     }
 
     /// Writes the fixed head. Never pass text that a user chose.
@@ -209,8 +206,10 @@ impl<'a> OptWriter<'a> {
             return self.fail(OptError::HeadNotFirst { head: base });
         }
         self.out.extend_from_slice(base.as_bytes());
-        self.out.push(b'-');
-        self.out.extend_from_slice(self.context.transport.suffix().as_bytes());
+        self.out.extend_from_slice(match self.transport {
+            Transport::Mmio => b"-device",
+            Transport::Pci => b"-pci",
+        });
         self.id();
     }
 
@@ -220,9 +219,9 @@ impl<'a> OptWriter<'a> {
             return self.fail(OptError::HeadNotFirst { head: prefix });
         }
         self.out.extend_from_slice(prefix.as_bytes());
-        self.out.extend_from_slice(super::Decimal::new(major).as_bytes());
+        self.out.extend_from_slice(Decimal::new(major).as_bytes());
         self.out.push(b'.');
-        self.out.extend_from_slice(super::Decimal::new(minor).as_bytes());
+        self.out.extend_from_slice(Decimal::new(minor).as_bytes());
         self.id();
     }
 
@@ -260,7 +259,7 @@ impl<'a> OptWriter<'a> {
     /// The same for a key that is written `name` or, where the derive has put it together, `,name=`.
     #[inline]
     pub(crate) fn keyed(&mut self, key: &'static str, write: impl FnOnce(&mut ValueWriter<'_, 'a>)) {
-        if self.depth == 0 && self.out.len() != self.start && key.starts_with(',') {
+        if self.out.len() > self.plain_from && key.starts_with(',') {
             self.out.extend_from_slice(key.as_bytes());
         } else {
             self.begin_in_parts(key, None);
@@ -284,13 +283,15 @@ impl<'a> OptWriter<'a> {
         if text.is_empty() && number.is_none() {
             return write(self);
         }
-        if self.depth == MAX_DEPTH {
-            return self.fail(OptError::TooDeep { option: text.to_owned(), limit: MAX_DEPTH });
-        }
-        self.prefixes[self.depth] = Prefix { text, number };
-        self.depth += 1;
+        let inner = match (&*self.prefix, number) {
+            ("", None) => text.into(),
+            (outer, None) => format!("{outer}{text}").into(),
+            (outer, Some(number)) => format!("{outer}{text}.{number}.").into(),
+        };
+        let outer = (std::mem::replace(&mut self.prefix, inner), self.plain_from);
+        self.plain_from = usize::MAX;
         write(self);
-        self.depth -= 1;
+        (self.prefix, self.plain_from) = outer;
     }
 
     /// How long the text is so far.
@@ -299,19 +300,26 @@ impl<'a> OptWriter<'a> {
         self.out.len()
     }
 
-    /// The value of the one option that starts at `start` and has this key, `,key=`, as it is written.
-    pub(crate) fn value_from(&self, start: usize, key: &str) -> &[u8] {
-        if self.depth == 0 {
+    /// Where in `option`, which is written there, the value is of the one option with this key, `,key=`.
+    fn value_of(&self, option: &Range<usize>, key: &str) -> Range<usize> {
+        let start = if self.prefix.is_empty() {
             // The first option has no comma before it.
-            return self.out.get(start + key.len() - usize::from(start == self.start)..).unwrap_or_default();
-        }
-        let option = self.out.get(start..).unwrap_or_default();
-        memchr::memchr(b'=', option).map_or(&[], |at| &option[at + 1..])
+            option.start + key.len() - usize::from(option.start == self.start)
+        } else {
+            let text = self.out.get(option.clone()).unwrap_or_default();
+            memchr::memchr(b'=', text).map_or(option.end, |at| option.start + at + 1)
+        };
+        start..option.end
     }
 
-    /// Notes that the value of the option that starts at `start` must differ from others of this kind.
-    pub(crate) fn claim_value(&mut self, kind: &'static str, start: usize, key: &str) {
-        let text = self.out.len() - self.value_from(start, key).len()..self.out.len();
+    /// The value of this option, as it is written.
+    pub(crate) fn value_at(&self, option: &Range<usize>, key: &str) -> &[u8] {
+        self.out.get(self.value_of(option, key)).unwrap_or_default()
+    }
+
+    /// Notes that the value of this option must differ from others of this kind.
+    pub(crate) fn claim_value(&mut self, kind: &'static str, option: &Range<usize>, key: &str) {
+        let text = self.value_of(option, key);
         if let Some(noted) = &mut self.noted {
             noted.claims.push(Claim { kind: Unique::of(kind), text, escaped: true });
         }
@@ -324,9 +332,9 @@ impl<'a> OptWriter<'a> {
 
     /// Writes with another virtio transport than the machine's own.
     pub(crate) fn with_transport(&mut self, transport: Transport, write: impl FnOnce(&mut Self)) {
-        let own = std::mem::replace(&mut self.context.transport, transport);
+        let own = std::mem::replace(&mut self.transport, transport);
         write(self);
-        self.context.transport = own;
+        self.transport = own;
     }
 
     /// Records an error. The first one is kept, and the argument is dropped.
@@ -352,12 +360,17 @@ impl<'a> OptWriter<'a> {
 
     /// Writes the id that the VM's builder gives, if there is one and it is not there already. Without this it stands behind the
     /// head, or at the end where there is no head.
+    #[inline]
     pub fn id(&mut self) {
         if let Some(id) = self.id.take() {
-            self.separate();
-            self.out.extend_from_slice(b"id=");
-            self.out.extend_from_slice(id.as_bytes());
+            self.write_id(id);
         }
+    }
+
+    fn write_id(&mut self, id: &Id) {
+        self.separate();
+        self.out.extend_from_slice(b"id=");
+        self.out.extend_from_slice(id.as_bytes());
     }
 
     fn separate(&mut self) {
@@ -368,18 +381,11 @@ impl<'a> OptWriter<'a> {
 
     fn begin_in_parts(&mut self, key: &'static str, number: Option<u32>) {
         self.separate();
-        for prefix in self.prefixes.iter().take(self.depth) {
-            self.out.extend_from_slice(prefix.text.as_bytes());
-            if let Some(number) = prefix.number {
-                self.out.push(b'.');
-                self.out.extend_from_slice(super::Decimal::new(number).as_bytes());
-                self.out.push(b'.');
-            }
-        }
+        self.out.extend_from_slice(self.prefix.as_bytes());
         self.out.extend_from_slice(name(key).as_bytes());
         if let Some(number) = number {
             self.out.push(b'.');
-            self.out.extend_from_slice(super::Decimal::new(number).as_bytes());
+            self.out.extend_from_slice(Decimal::new(number).as_bytes());
         }
         self.out.push(b'=');
     }
@@ -411,16 +417,18 @@ impl ValueWriter<'_, '_> {
     /// Writes text of any origin: commas are doubled, NUL is an error.
     pub fn text(&mut self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
-        let mut from = 0;
-        for at in memchr2_iter(b',', 0, text) {
-            if text[at] == 0 {
-                return self.writer.fail(OptError::Nul { option: name(self.key).to_owned(), offset: at });
+        let mut rest = text;
+        while let Some(at) = memchr2(b',', 0, rest) {
+            if rest[at] == 0 {
+                let offset = text.len() - rest.len() + at;
+                return self.writer.fail(OptError::Nul { option: name(self.key).to_owned(), offset });
             }
-            // The comma, and once more with what follows it.
-            self.writer.out.extend_from_slice(&text[from..=at]);
-            from = at;
+            let comma = at + 1;
+            self.writer.out.extend_from_slice(&rest[..comma]);
+            self.writer.out.push(b',');
+            rest = &rest[comma..];
         }
-        self.writer.out.extend_from_slice(&text[from..]);
+        self.writer.out.extend_from_slice(rest);
     }
 
     /// Writes a word of the source that needs no escaping: for the derive.
@@ -434,9 +442,19 @@ impl ValueWriter<'_, '_> {
     pub fn integer(&mut self, number: impl Into<i128>) {
         let number = number.into();
         match u64::try_from(number) {
-            Ok(number) => self.writer.out.extend_from_slice(super::Decimal::new(number).as_bytes()),
+            Ok(number) => self.unsigned(number),
             Err(_) => self.display(&number),
         }
+    }
+
+    #[inline]
+    pub(crate) fn signed(&mut self, number: i64) {
+        self.integer(number);
+    }
+
+    #[inline]
+    pub(crate) fn unsigned(&mut self, number: u64) {
+        self.writer.out.extend_from_slice(Decimal::new(number).as_bytes());
     }
 
     /// Writes what `value` displays, escaped.

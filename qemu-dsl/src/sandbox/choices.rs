@@ -2,7 +2,6 @@
 
 use crate::QemuVersion;
 use crate::accel::Architecture;
-use crate::backend::SocketPathError;
 use crate::facts::{Acceleration, FactsError};
 use crate::isolation::Isolation;
 use crate::vm::BuildErrors;
@@ -133,9 +132,6 @@ pub enum PlanError {
         /// The path.
         path: String,
     },
-    /// A socket whose path is not possible.
-    #[error(transparent)]
-    Socket(#[from] SocketPathError),
     /// What the builder found.
     #[error(transparent)]
     Build(#[from] BuildErrors),

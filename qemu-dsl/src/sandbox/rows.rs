@@ -23,7 +23,10 @@ use crate::machine::{AnyMachine, GicVersion, HasIsaSerial, HasPl011, IoEventFd, 
 use crate::opts::Size;
 use crate::policy::NetworkMode;
 use crate::seccomp::Seccomp;
-use crate::vm::{Explained, OnUart, Reason, Target, Vm};
+use crate::vm::{AnyConsole, Explained, Reason, Target, Vm};
+
+/// A row's VM, without the types that have done their work.
+type RowVm = Vm<AnyMachine, AnyAccel, AnyConsole>;
 
 /// The parameters that every guest gets, between `console=` and those that depend on the plan.
 macro_rules! cmdline {
@@ -232,13 +235,7 @@ impl<'a> Planning<'a> {
     }
 
     /// What all rows have in common. The row's own types have checked what it has of its own, so one copy of this serves all.
-    fn finish(
-        &self,
-        mut vm: Vm<AnyMachine, AnyAccel>,
-        iothread: Option<IoThread>,
-        machine: MachineKind,
-        console: ConsoleKind,
-    ) -> Built {
+    fn finish(&self, mut vm: RowVm, iothread: Option<IoThread>, machine: MachineKind, console: ConsoleKind) -> Built {
         let remarks = [self.remark(machine), confinement::remark(self.isolation, self.config, &self.facts)];
         let choices = Choices { machine, console, accel: self.facts.accel, isolation: self.isolation, remarks };
         let paths = &self.config.paths;
@@ -257,18 +254,18 @@ impl<'a> Planning<'a> {
         }
         vm.add(block).because("-device", reasons::root_device);
 
-        let cmd = vm.chardev_as(id!("cmd0"), Socket::listen(SocketPath::new(&paths.cmd)?));
+        let cmd = vm.chardev_as(id!("cmd0"), Socket::listen(SocketPath::checked(&paths.cmd)));
         vm.because("-chardev", || Reason::new("the host's end of the channel for commands to the guest agent"));
-        let event = vm.chardev_as(id!("event0"), Socket::listen(SocketPath::new(&paths.event)?));
+        let event = vm.chardev_as(id!("event0"), Socket::listen(SocketPath::checked(&paths.event)));
         vm.because("-chardev", || Reason::new("the host's end of the channel for events from the guest agent"));
         let stdio = vm.chardev_as(id!("virtiocon0"), Stdio::new().mux(true).signal(false));
         vm.because("-chardev", || Reason::new("the console on QEMU's standard output; Ctrl-C reaches the guest"));
         let (console_port, [cmd_port, event_port]) = vm.virtio_serial();
         vm.because("-device", || Reason::new("the controller of console and channels; port 0 is the console's"));
 
-        let mut vm: Vm<AnyMachine, AnyAccel, OnUart> = match console {
-            ConsoleKind::Virtconsole => vm.virtconsole(console_port, stdio).retyped(),
-            ConsoleKind::IsaSerial | ConsoleKind::Pl011 => vm.uart_console(stdio),
+        match console {
+            ConsoleKind::Virtconsole => vm.set_virtconsole(console_port, stdio),
+            ConsoleKind::IsaSerial | ConsoleKind::Pl011 => vm.set_uart_console(stdio),
         };
         vm.add(VirtSerialPort::new(cmd_port, cmd).name("org.dualeai.cmd"));
         vm.because("-device", || Reason::new("the guest's end of the channel for commands"));
@@ -276,12 +273,12 @@ impl<'a> Planning<'a> {
         vm.because("-device", || Reason::new("the guest's end of the channel for events"));
         vm.add(VirtioBalloon::new().deflate_on_oom(true).free_page_reporting(true));
         vm.because("-device", || Reason::new("memory that the guest does not use goes back to the host"));
-        self.network(&mut vm)?;
-        vm.qmp(SocketPath::new(&paths.qmp)?);
+        self.network(&mut vm);
+        vm.qmp(SocketPath::checked(&paths.qmp));
         Ok((choices, vm.build_explained()?))
     }
 
-    fn explain_choices(&self, vm: &mut Vm<AnyMachine, AnyAccel>, choices: Choices) {
+    fn explain_choices(&self, vm: &mut RowVm, choices: Choices) {
         vm.because("program", || reasons::program(self.config, &self.facts))
             .because("-accel", || reasons::accel(&self.facts, self.config.force_emulation))
             .because("-cpu", || reasons::cpu(&self.facts))
@@ -305,7 +302,7 @@ impl<'a> Planning<'a> {
             .locking(false)
     }
 
-    fn kernel(&self, vm: &mut Vm<AnyMachine, AnyAccel>) {
+    fn kernel(&self, vm: &mut RowVm) {
         let arch = self.facts.arch;
         // Under emulation on a busy host the kernel's check of the timer interrupt fails, and it panics.
         let tcg = self.facts.accel == Acceleration::Tcg;
@@ -324,11 +321,11 @@ impl<'a> Planning<'a> {
         }
     }
 
-    fn network(&self, vm: &mut Vm<AnyMachine, AnyAccel, OnUart>) -> Result<(), PlanError> {
+    fn network(&self, vm: &mut RowVm) {
         if self.config.network() == NetworkMode::None {
-            return Ok(());
+            return;
         }
-        let mut netdev = StreamNetdev::unix(SocketPath::new(&self.config.paths.gvproxy)?);
+        let mut netdev = StreamNetdev::unix(SocketPath::checked(&self.config.paths.gvproxy));
         if let Some(version) = self.facts.qemu_version {
             #[allow(clippy::same_functions_in_if_condition)]
             // the two proofs are of different versions: their types say so
@@ -351,7 +348,6 @@ impl<'a> Planning<'a> {
             .guest_announce(false);
         vm.add(card)
             .because("-device", || Reason::new("the network device, without offloads that gvproxy does not take"));
-        Ok(())
     }
 
     fn remark(&self, machine: MachineKind) -> Option<&'static str> {

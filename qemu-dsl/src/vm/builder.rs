@@ -112,14 +112,16 @@ where
         let hardware = accelerator.is_hardware();
         let facts = machine.facts();
         let board = Board { facts, version: machine.version(), hardware, only_for: accelerator.only_for() };
-        let inner = Inner::new(target, command, board).start(
+        let mut vm = Self { inner: Inner::new(target, command, board), types: PhantomData };
+        vm.inner.start(
+            target,
             &|writer| accelerator.write_opts(writer),
             &|writer| cpu.write_for(facts.architecture, hardware, writer),
             &|writer| machine.write_opts(writer),
             memory.memory(),
             memory.template(),
         );
-        Self { inner, types: PhantomData }
+        vm
     }
 }
 
@@ -992,5 +994,5 @@ fn port_number(index: usize) -> u32 {
 /// Whether a Unix socket's path can stand behind `-qmp unix:`, which has an implied first key: QEMU would take a path with
 /// `=` for a key and a value.
 fn fits_qmp_shorthand(path: &Path) -> bool {
-    !path.as_os_str().as_bytes().iter().any(|byte| matches!(byte, b'=' | b','))
+    memchr::memchr2(b'=', b',', path.as_os_str().as_bytes()).is_none()
 }

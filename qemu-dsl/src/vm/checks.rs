@@ -117,25 +117,24 @@ impl Inner {
 /// Values that have to differ and do not.
 fn check_claims(command: &QemuCommand, errors: &mut Vec<BuildError>) {
     let claims = &command.scratch.noted.claims;
+    let mut kinds = 0_u32;
     for (count, claim) in claims.iter().enumerate() {
-        for earlier in &claims[..count] {
-            if !may_clash(earlier, claim) {
-                continue;
-            }
-            if let Some(error) = clash(command, earlier, claim) {
-                errors.push(error);
-                break;
-            }
+        // Most are the first of their kind.
+        let kind = claim.kind.bit();
+        if kinds & kind != 0 {
+            let mut others = claims[..count].iter().filter(|earlier| may_clash(earlier, claim));
+            errors.extend(others.find_map(|earlier| clash(command, earlier, claim)));
         }
+        kinds |= kind;
     }
-    if claims.iter().any(|claim| claim.kind == Unique::AutomaticMac) {
+    if kinds & Unique::AutomaticMac.bit() != 0 {
         check_automatic_macs(command, errors);
     }
 }
 
 /// Whether it is worth to look closer, which it hardly ever is.
 fn may_clash(earlier: &Claim, claim: &Claim) -> bool {
-    std::mem::discriminant(&earlier.kind) == std::mem::discriminant(&claim.kind)
+    earlier.kind.bit() == claim.kind.bit()
         && (earlier.text.len() == claim.text.len() || earlier.escaped != claim.escaped)
 }
 
@@ -175,9 +174,9 @@ fn same_text(command: &QemuCommand, one: &Claim, other: &Claim) -> bool {
     if one.escaped == other.escaped || escaped.len() <= plain.len() {
         return a == b;
     }
-    // Each comma stands twice in the one, once in the other.
-    let mut rest = escaped.iter();
-    plain.iter().all(|byte| rest.next() == Some(byte) && (*byte != b',' || rest.next() == Some(byte)))
+    // Each comma stands twice in the one, once in the other. From behind: paths begin with the same directory.
+    let mut rest = escaped.iter().rev();
+    plain.iter().rev().all(|byte| rest.next() == Some(byte) && (*byte != b',' || rest.next() == Some(byte)))
         && rest.next().is_none()
 }
 

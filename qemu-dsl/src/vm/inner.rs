@@ -106,7 +106,7 @@ impl Inner {
         command.clear();
         let mut context = Context::new(board.facts.transport, target.version);
         context.vm = Some(tag);
-        let mut inner = Self {
+        Self {
             command,
             context,
             tag,
@@ -126,28 +126,26 @@ impl Inner {
             is_built: false,
             errors: Vec::new(),
             notes: target.explain.then(Notes::default),
-        };
-        if let Some(error) = board.foreign() {
-            inner.error(error);
         }
-        if let Some(version) = target.version
-            && !version.is_at_least(5, 2)
-        {
-            inner.error(BuildError::OldQemu { version });
-        }
-        inner.program(target);
-        inner
     }
 
     /// What every VM starts with.
     pub(crate) fn start(
-        mut self,
+        &mut self,
+        target: &Target<'_>,
         accelerator: &Write<'_>,
         cpu: &Write<'_>,
         machine: &Write<'_>,
         memory: Memory,
         template: Option<&TemplateMemory<'_>>,
-    ) -> Self {
+    ) {
+        self.errors.extend(self.board.foreign());
+        if let Some(version) = target.version
+            && !version.is_at_least(5, 2)
+        {
+            self.error(BuildError::OldQemu { version });
+        }
+        self.program(target);
         if let Some(max) = self.board.facts.max_memory
             && memory > max
         {
@@ -172,7 +170,6 @@ impl Inner {
         }
         self.flag("-nographic", "no display");
         self.raw("-monitor", "no human monitor: QMP is the only one", &[b"none"]);
-        self
     }
 
     fn program(&mut self, target: &Target<'_>) {
@@ -203,7 +200,13 @@ impl Inner {
 
     #[inline]
     fn push(&mut self, add: impl FnOnce(&mut QemuCommand) -> Pushed) {
-        if let Err(error) = add(&mut self.command) {
+        let pushed = add(&mut self.command);
+        self.pushed(pushed);
+    }
+
+    #[inline]
+    fn pushed(&mut self, pushed: Pushed) {
+        if let Err(error) = pushed {
             self.error((*error).into());
         }
     }
@@ -231,10 +234,7 @@ impl Inner {
     /// Adds a flag and a raw value that is put together from parts.
     pub(crate) fn raw(&mut self, flag: &'static str, why: &'static str, parts: &[&[u8]]) {
         self.note(flag, why);
-        self.push(|command| {
-            command.push(flag.as_bytes())?;
-            command.push_parts(parts).inspect_err(|_| command.pop())
-        });
+        self.push(|command| command.push_parts(flag, parts));
     }
 
     /// Adds a flag and options.
@@ -246,8 +246,8 @@ impl Inner {
         write: &mut dyn FnMut(&mut OptWriter<'_>),
     ) {
         self.note(flag, why);
-        let context = self.context;
-        self.push(|command| command.push_option(flag, context, id, write));
+        let pushed = self.command.push_option(flag, &self.context, id, write);
+        self.pushed(pushed);
     }
 
     /// Adds what there is once, in the place of what there is already.
@@ -430,12 +430,8 @@ impl Inner {
     /// A part without an id of QEMU's: a port, of which the number is known.
     pub(crate) fn issue_port(&mut self, nr: u32) -> PartRef {
         const PORT_ID: Id = crate::id!("port");
-        let parts = &mut self.command.scratch.noted.parts;
-        #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
-        let place = PartRef { vm: self.tag, part: parts.len() as u32 };
         let (kind, is_spare) = (PORT, nr == 0);
-        parts.push(Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None });
-        place
+        self.add_part(Part { kind, id: PORT_ID, most: 1, uses: 0, next: nr, is_spare, trait_of: Trait::None })
     }
 
     /// Notes what is known of a part.
@@ -464,7 +460,8 @@ impl Inner {
 
     /// Whether a part of this kind has this id.
     pub(crate) fn has_id(&self, kind: &PartKind, id: &Id) -> bool {
-        self.command.scratch.noted.parts.iter().any(|part| part.kind.space() == kind.space() && part.id == *id)
+        let mut same = self.command.scratch.noted.parts.iter().filter(|part| part.id == *id);
+        same.any(|part| part.kind.space() == kind.space() && !kind.space().is_empty())
     }
 
     /// Notes the path in the last argument.
@@ -474,52 +471,47 @@ impl Inner {
 
     /// A part: its id, which is made where there is none, and its number.
     pub(crate) fn issue(&mut self, kind: &'static PartKind, id: Option<Id>) -> Issued {
-        let space = kind.space();
-        let parts = &self.command.scratch.noted.parts;
-        let is_taken =
-            |id: &Id| !space.is_empty() && parts.iter().any(|part| part.id == *id && part.kind.space() == space);
-        let mut error = None;
-        let mut next = 0;
-        let id = match id {
-            Some(id) if is_taken(&id) => {
-                error = Some(BuildError::DuplicateId { flag: kind.flag, id: id.to_string() });
-                id
+        let (id, next) = match id {
+            Some(id) => {
+                self.check_id(kind, &id);
+                (id, 0)
             }
-            Some(id) if is_reserved(kind, &id) => {
-                error = Some(BuildError::ReservedId { id: id.to_string() });
-                id
-            }
-            Some(id) => id,
-            // From the last number on: the ones before are taken, or somebody's own.
-            None => {
-                let last = parts.iter().rev().find(|part| part.next > 0 && part.kind.prefix == kind.prefix);
-                next = last.map_or(0, |last| last.next);
-                loop {
-                    let id = Id::numbered(kind.prefix, next);
-                    next += 1;
-                    if !is_taken(&id) {
-                        break id;
-                    }
-                }
-            }
+            None => self.made_id(kind),
         };
-        let number = parts.len();
-        if let Some(error) = error {
-            self.error(error);
-        }
-        #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
-        let number = number as u32;
         let most = if kind.is_shared { u32::MAX } else { 1 };
-        self.command.scratch.noted.parts.push(Part {
-            kind,
-            id,
-            most,
-            uses: 0,
-            next,
-            is_spare: false,
-            trait_of: Trait::None,
-        });
-        Issued { id, place: PartRef { vm: self.tag, part: number } }
+        let place = self.add_part(Part { kind, id, most, uses: 0, next, is_spare: false, trait_of: Trait::None });
+        Issued { id, place }
+    }
+
+    fn add_part(&mut self, part: Part) -> PartRef {
+        let parts = &mut self.command.scratch.noted.parts;
+        #[allow(clippy::cast_possible_truncation)] // a command has at most 2^32 bytes
+        let place = PartRef { vm: self.tag, part: parts.len() as u32 };
+        parts.push(part);
+        place
+    }
+
+    fn check_id(&mut self, kind: &PartKind, id: &Id) {
+        if self.has_id(kind, id) {
+            self.error(BuildError::DuplicateId { flag: kind.flag, id: id.to_string() });
+        } else if is_reserved(kind, id) {
+            self.error(BuildError::ReservedId { id: id.to_string() });
+        }
+    }
+
+    /// A new id, and the number that the next one can have.
+    fn made_id(&self, kind: &PartKind) -> (Id, u32) {
+        // From the last number on: the ones before are taken, or somebody's own.
+        let parts = &self.command.scratch.noted.parts;
+        let last = parts.iter().rev().find(|part| part.next > 0 && part.kind.prefix == kind.prefix);
+        let mut next = last.map_or(0, |last| last.next);
+        loop {
+            let id = Id::numbered(kind.prefix, next);
+            next += 1;
+            if !self.has_id(kind, &id) {
+                return (id, next);
+            }
+        }
     }
 
     pub(crate) fn kernel(&mut self, kernel: &Kernel<'_>) {
@@ -586,10 +578,8 @@ impl Inner {
 
     /// What is left of a VM that has been built.
     fn shell(&self) -> Self {
-        let mut shell = Self::new(&Target::default(), Some(QemuCommand::default()), self.board);
-        shell.errors.clear();
-        shell.is_built = true;
-        shell
+        let shell = Self::new(&Target::default(), Some(QemuCommand::default()), self.board);
+        Self { is_built: true, ..shell }
     }
 
     /// The VM itself, in whose place a shell stays.
