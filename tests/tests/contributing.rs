@@ -47,7 +47,7 @@ fn each_recipe_works() {
     );
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("sources");
-    copy(&tests::root(), &dir);
+    copy(tests::root(), &dir);
     for (name, diff) in recipes {
         let patch: PathBuf = scratch.path().join("recipe.diff");
         std::fs::write(&patch, format!("{diff}\n")).unwrap();

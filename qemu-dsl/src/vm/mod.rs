@@ -2,6 +2,7 @@
 
 mod any;
 mod board;
+mod boot;
 mod builder;
 mod checks;
 mod console;
@@ -9,6 +10,7 @@ mod error;
 mod explain;
 pub(crate) mod globals;
 mod inner;
+mod parts;
 mod size;
 #[cfg(test)]
 mod tests;
