@@ -94,6 +94,8 @@ impl<'a> Pieces<'a> {
             (_, Some(byte)) if byte.is_ascii_digit() || b"@*#?$!-".contains(&byte) => Some(start + 2),
             // `$"` is a translated text in some shells; elsewhere a dollar is one.
             (_, Some(b'"')) if self.mode == Mode::Bare => Some(start + 1),
+            // A line's end that does not count: what the dollar belongs to stands on the next one.
+            (_, Some(b'\\')) if self.byte(2) == Some(b'\n') => Some(start + 1),
             _ => return Piece::Plain(self.take(1)),
         };
         let Some(end) = len else {
