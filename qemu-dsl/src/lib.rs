@@ -30,6 +30,7 @@
 //! | [`accel`], [`bus`], [`machine`](mod@machine), [`cpu`] | accelerators, buses, machine types, CPU models, and which go together |
 //! | [`backend`], [`device`], [`kernel`] | what a VM is made of |
 //! | [`vm`] | [`Vm`], the builder |
+//! | [`flag`], [`line`] | QEMU's switches, and command lines that others wrote, as data |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
 //! | [`catalogue`] | every option that the library writes, as data |
 //! | [`isolation`] | what a sandboxed QEMU runs in |
@@ -69,6 +70,7 @@ pub mod cpu;
 pub mod device;
 pub mod facts;
 pub mod files;
+pub mod flag;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod image;
@@ -76,6 +78,7 @@ pub mod isolation;
 pub mod kernel;
 #[cfg(feature = "host")]
 pub mod launch;
+pub mod line;
 pub mod machine;
 mod memory;
 #[cfg(feature = "host")]

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod faults;
 pub mod jail;
+pub mod lines;
 pub mod network;
 pub mod parse;
 pub mod plans;
