@@ -143,59 +143,100 @@ impl<T: OptRead> OptReadList for Vec<T> {
     }
 }
 
+/// One option, where it stands.
 struct Entry<'a> {
     /// The whole word, where no value stands behind it: a `no` before it is its value.
     word: Option<&'a [u8]>,
-    key: Cow<'a, str>,
-    value: Cow<'a, [u8]>,
+    key: &'a [u8],
     key_at: usize,
     value_at: usize,
-    taken: bool,
+}
+
+/// What has been taken: every option of this key, or the elements of this list below a number.
+enum Taken {
+    Key(String),
+    List(String, usize),
+}
+
+impl Taken {
+    fn is(&self, key: &[u8]) -> bool {
+        match self {
+            Self::Key(taken) => taken.as_bytes() == key,
+            Self::List(list, count) => element(key, list).is_some_and(|number| number < *count),
+        }
+    }
+}
+
+/// The number in `key.7`, written as QEMU writes it.
+fn element(key: &[u8], list: &str) -> Option<usize> {
+    let digits = key.strip_prefix(list.as_bytes())?.strip_prefix(b".")?;
+    let is_canonical = digits == b"0" || digits.first().is_some_and(|digit| (b'1'..=b'9').contains(digit));
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| is_canonical)
 }
 
 /// An argument, split into its head and options the way QEMU splits it.
 ///
+/// Nothing of the text is kept but where it is: each question walks through it. So a text of options that nobody has costs no memory.
+///
 /// The derive calls it; [`ReadOpts`] has an example of what it does.
 pub struct OptReader<'a> {
     head: Option<&'a [u8]>,
-    entries: Vec<Entry<'a>>,
     prefixes: Vec<&'static str>,
-    /// What stands there, for messages.
+    taken: Vec<Taken>,
     text: &'a [u8],
+}
+
+/// The options in a text, behind its head.
+struct Entries<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        loop {
+            let (text, at) = (self.text, self.at);
+            let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
+            let stop = memchr::memchr2(b',', b'=', rest).unwrap_or(rest.len());
+            if rest.get(stop) == Some(&b'=') {
+                let value_at = at + stop + 1;
+                self.at = end_of_value(text, value_at) + 1;
+                return Some(Entry { word: None, key: &rest[..stop], key_at: at, value_at });
+            }
+            self.at += stop + 1;
+            if at > 0 {
+                let word = &rest[..stop];
+                let key = word.strip_prefix(b"no").unwrap_or(word);
+                return Some(Entry { word: Some(word), key, key_at: at, value_at: at });
+            }
+            // The head.
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// `word` means `word=on`, `noword` means `word=off`.
+    fn value(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.word {
+            Some(word) if word.starts_with(b"no") => Cow::Borrowed(b"off"),
+            Some(_) => Cow::Borrowed(b"on"),
+            None => unescape(&text[self.value_at..end_of_value(text, self.value_at)]),
+        }
+    }
 }
 
 impl<'a> OptReader<'a> {
     /// Splits `text`. Whatever the text is, this finds some head and options in it, as QEMU would.
     pub fn new(text: &'a [u8]) -> Self {
-        let mut head = None;
-        let mut entries: Vec<Entry<'a>> = Vec::new();
-        let mut at = 0;
-        while at < text.len() {
-            let rest = &text[at..];
-            let stop = rest.iter().position(|&byte| byte == b',' || byte == b'=').unwrap_or(rest.len());
-            if rest.get(stop) == Some(&b'=') {
-                let value_at = at + stop + 1;
-                let (value, next) = unescape(text, value_at);
-                entries.push(Entry {
-                    word: None,
-                    key: String::from_utf8_lossy(&rest[..stop]),
-                    value,
-                    key_at: at,
-                    value_at,
-                    taken: false,
-                });
-                at = next;
-            } else {
-                let word = &rest[..stop];
-                if at == 0 {
-                    head = Some(word);
-                } else {
-                    entries.push(bare_word(word, at));
-                }
-                at += stop + 1;
-            }
-        }
-        Self { head, entries, prefixes: Vec::new(), text }
+        let stop = memchr::memchr2(b',', b'=', text).unwrap_or(text.len());
+        let has_head = !text.is_empty() && text.get(stop) != Some(&b'=');
+        Self { head: has_head.then(|| &text[..stop]), prefixes: Vec::new(), taken: Vec::new(), text }
+    }
+
+    fn entries(&self) -> Entries<'a> {
+        Entries { text: self.text, at: 0 }
     }
 
     /// Takes the head, if it is `name` (or `name` with a virtio suffix, where `virtio` is set).
@@ -229,7 +270,7 @@ impl<'a> OptReader<'a> {
                 None => Err(self.no_head(names)),
             },
             Some(tag) => match self.take_entry(tag) {
-                Some(entry) => number(&entry.value),
+                Some((_, value)) => number(&value),
                 None => Err(ReadError::Missing { option: tag.to_owned() }),
             },
         }
@@ -238,10 +279,7 @@ impl<'a> OptReader<'a> {
     /// The error for a text that starts with an option where a name belongs.
     fn no_head(&self, names: &[&str]) -> ReadError {
         let end = memchr::memchr(b',', self.text).unwrap_or(self.text.len());
-        ReadError::NoHead {
-            expected: names.join("`, `"),
-            found: String::from_utf8_lossy(&self.text[..end]).into_owned(),
-        }
+        ReadError::NoHead { expected: names.join("`, `"), found: shown(&self.text[..end]) }
     }
 
     /// Takes the field `key`. Of several values the last one counts, as in QEMU.
@@ -267,19 +305,19 @@ impl<'a> OptReader<'a> {
         key: &'static str,
         absent: impl FnOnce() -> Option<T>,
     ) -> Result<T, ReadError> {
-        let entry = self.take_entry(key);
-        let (value, offset) = entry.map_or((None, 0), |entry| (Some(&*entry.value), entry.value_at));
+        let (value, offset) = self.take_entry(key).map_or((None, 0), |(offset, value)| (Some(value), offset));
+        let value = value.as_deref();
         if value.is_none()
             && let Some(default) = absent()
         {
             return Ok(default);
         }
-        let shown = value.map(|value| String::from_utf8_lossy(value).into_owned());
         match T::read_field(value) {
             Ok(Some(field)) => Ok(field),
             Ok(None) => Err(ReadError::Missing { option: key.to_owned() }),
             Err(source) => {
-                Err(ReadError::Value { option: key.to_owned(), offset, value: shown.unwrap_or_default(), source })
+                let value = shown(value.unwrap_or_default());
+                Err(ReadError::Value { option: key.to_owned(), offset, value, source })
             }
         }
     }
@@ -290,19 +328,25 @@ impl<'a> OptReader<'a> {
     ///
     /// An element of the wrong type.
     pub fn take_list<T: OptReadList>(&mut self, key: &'static str) -> Result<T, ReadError> {
-        let mut found = Vec::new();
-        while let Some(index) = self.find(&format!("{key}.{}", found.len())) {
-            found.push(index);
-        }
-        let values: Vec<&[u8]> = found.iter().map(|&index| &*self.entries[index].value).collect();
-        T::read_list(&values).map_err(|(number, source)| {
-            let entry = &self.entries[found[number]];
-            ReadError::Value {
-                option: entry.key.to_string(),
-                offset: entry.value_at,
-                value: String::from_utf8_lossy(&entry.value).into_owned(),
-                source,
+        let list = self.prefixes.concat() + key;
+        let mut found: Vec<(usize, Entry<'a>)> = Vec::new();
+        for entry in self.entries() {
+            if let Some(number) = element(entry.key, &list) {
+                found.push((number, entry));
             }
+        }
+        // Of several values the last one counts, and the list ends where a number is missing.
+        found.reverse();
+        found.sort_by_key(|(number, _)| *number);
+        found.dedup_by_key(|(number, _)| *number);
+        let count = found.iter().enumerate().take_while(|(at, (number, _))| at == number).count();
+        found.truncate(count);
+        self.taken.push(Taken::List(list, count));
+        let values: Vec<Cow<'_, [u8]>> = found.iter().map(|(_, entry)| entry.value(self.text)).collect();
+        let values: Vec<&[u8]> = values.iter().map(|value| &**value).collect();
+        T::read_list(&values).map_err(|(number, source)| {
+            let (_, entry) = &found[number];
+            ReadError::Value { option: shown(entry.key), offset: entry.value_at, value: shown(values[number]), source }
         })
     }
 
@@ -311,12 +355,12 @@ impl<'a> OptReader<'a> {
         let mut keys = Vec::new();
         all_keys(schema, "", &mut keys);
         let prefix = self.prefixes.concat();
-        let mut unread = self.entries.iter().filter_map(|entry| entry.key.strip_prefix(&*prefix));
+        let mut unread = self.entries().filter_map(|entry| entry.key.strip_prefix(prefix.as_bytes()));
         match schema.head {
             Head::Implied(_) | Head::Virtio(_) | Head::Variants { tag: None, .. } if self.head.is_some() => true,
             _ => unread.any(|key| {
                 keys.iter().any(|known| {
-                    let rest = key.strip_prefix(&**known);
+                    let rest = key.strip_prefix(known.as_bytes());
                     rest.is_some_and(|rest| rest.is_empty() || known.ends_with('.'))
                 })
             }),
@@ -344,40 +388,21 @@ impl<'a> OptReader<'a> {
         if let Some(found) = self.head {
             return Err(head_error("key=value".to_owned(), found));
         }
-        match self.entries.iter().find(|entry| !entry.taken) {
-            None => Ok(()),
-            Some(entry) => Err(ReadError::Unknown {
-                option: entry
-                    .word
-                    .map_or_else(|| entry.key.to_string(), |word| String::from_utf8_lossy(word).into_owned()),
-                offset: entry.key_at,
-                suggestion: closest(&entry.key, schema),
-            }),
-        }
+        let unknown = self.entries().find(|entry| !self.taken.iter().any(|taken| taken.is(entry.key)));
+        let Some(entry) = unknown else { return Ok(()) };
+        Err(ReadError::Unknown {
+            option: shown(entry.word.unwrap_or(entry.key)),
+            offset: entry.key_at,
+            suggestion: closest(entry.key, schema),
+        })
     }
 
-    fn take_entry(&mut self, key: &str) -> Option<&Entry<'a>> {
-        self.find(key).map(|index| &self.entries[index])
-    }
-
-    /// The last entry of this key; all of them count as taken.
-    fn find(&mut self, key: &str) -> Option<usize> {
-        let prefixes = &self.prefixes;
-        let is_it = |name: &str| {
-            let mut rest = Some(name);
-            for prefix in prefixes {
-                rest = rest.and_then(|rest| rest.strip_prefix(prefix));
-            }
-            rest == Some(key)
-        };
-        let mut last = None;
-        for (index, entry) in self.entries.iter_mut().enumerate() {
-            if is_it(&entry.key) {
-                entry.taken = true;
-                last = Some(index);
-            }
-        }
-        last
+    /// The last value of this key, and where it stands; all of them count as taken.
+    fn take_entry(&mut self, key: &str) -> Option<(usize, Cow<'a, [u8]>)> {
+        let key = self.prefixes.concat() + key;
+        let last = self.entries().filter(|entry| entry.key == key.as_bytes()).last();
+        self.taken.push(Taken::Key(key));
+        last.map(|entry| (entry.value_at, entry.value(self.text)))
     }
 }
 
@@ -398,52 +423,46 @@ fn all_keys(schema: &Schema, prefix: &str, out: &mut Vec<String>) {
     }
 }
 
-/// `word` means `word=on`, `noword` means `word=off`.
-fn bare_word(word: &[u8], at: usize) -> Entry<'_> {
-    let (key, value): (_, &[u8]) = match word.strip_prefix(b"no") {
-        Some(key) => (key, b"off"),
-        None => (word, b"on"),
-    };
-    Entry {
-        word: Some(word),
-        key: String::from_utf8_lossy(key),
-        value: Cow::Borrowed(value),
-        key_at: at,
-        value_at: at,
-        taken: false,
+/// Where the value that starts at `start` ends: at a comma that is not doubled.
+fn end_of_value(text: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(comma) = memchr::memchr(b',', &text[at..]) {
+        if text.get(at + comma + 1) != Some(&b',') {
+            return at + comma;
+        }
+        at += comma + 2;
     }
+    text.len()
 }
 
-/// The value that starts at `start`, and where the next option starts.
-fn unescape(text: &[u8], start: usize) -> (Cow<'_, [u8]>, usize) {
-    let mut value: Cow<'_, [u8]> = Cow::Borrowed(&[]);
-    let mut from = start;
-    let mut at = start;
-    loop {
-        match text.get(at) {
-            Some(b',') if text.get(at + 1) == Some(&b',') => {
-                value.to_mut().extend_from_slice(&text[from..=at]);
-                at += 2;
-                from = at;
-            }
-            Some(b',') | None => break,
-            Some(_) => at += 1,
-        }
+/// A value without the second one of doubled commas.
+fn unescape(value: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b',', value).is_none() {
+        return Cow::Borrowed(value);
     }
-    if value.is_empty() {
-        (Cow::Borrowed(&text[from..at]), at + 1)
-    } else {
-        value.to_mut().extend_from_slice(&text[from..at]);
-        (value, at + 1)
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(comma) = memchr::memchr(b',', rest) {
+        out.extend_from_slice(&rest[..=comma]);
+        rest = &rest[comma + 2..];
     }
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
+}
+
+/// Text for a message: its beginning, where it is long.
+fn shown(text: &[u8]) -> String {
+    const MOST: usize = 200;
+    let start = String::from_utf8_lossy(&text[..text.len().min(MOST)]);
+    if text.len() > MOST { format!("{start}... ({} bytes)", text.len()) } else { start.into_owned() }
 }
 
 fn head_error(expected: String, found: &[u8]) -> ReadError {
-    ReadError::Head { expected, found: String::from_utf8_lossy(found).into_owned() }
+    ReadError::Head { expected, found: shown(found) }
 }
 
 /// The key of `schema` that is nearest to `key`, if one is near.
-fn closest(key: &str, schema: &'static Schema) -> Option<String> {
+fn closest(key: &[u8], schema: &'static Schema) -> Option<String> {
     let mut keys = Vec::new();
     all_keys(schema, "", &mut keys);
     // What is much longer than all keys is near to none, and comparing it would take its time.
@@ -452,7 +471,7 @@ fn closest(key: &str, schema: &'static Schema) -> Option<String> {
         return None;
     }
     keys.into_iter()
-        .map(|name| (distance(key.as_bytes(), name.as_bytes()), name))
+        .map(|name| (distance(key, name.as_bytes()), name))
         .min()
         .filter(|(distance, name)| *distance <= (name.len() / 3).max(2) && *distance < name.len())
         .map(|(_, name)| name)
