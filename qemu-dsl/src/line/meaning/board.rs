@@ -21,9 +21,7 @@ pub(super) struct Board {
     pub(super) nic: Option<&'static str>,
     pub(super) drives: Drives,
     vga: bool,
-    parallel: bool,
     floppy: bool,
-    serial: bool,
 }
 
 const X86: Board = Board {
@@ -32,9 +30,7 @@ const X86: Board = Board {
     nic: Some("e1000"),
     drives: Drives::Ide,
     vga: true,
-    parallel: true,
     floppy: true,
-    serial: true,
 };
 
 const VIRT: Board = Board {
@@ -43,7 +39,6 @@ const VIRT: Board = Board {
     nic: Some("virtio-net-pci"),
     drives: Drives::Virtio,
     vga: false,
-    parallel: false,
     floppy: false,
     ..X86
 };
@@ -52,15 +47,7 @@ const VIRT: Board = Board {
 const BOARDS: [Board; 5] = [
     X86,
     Board { names: ("q35", "pc-q35-"), nic: Some("e1000e"), floppy: false, ..X86 },
-    Board {
-        names: ("microvm", "microvm"),
-        nic: None,
-        drives: Drives::None,
-        vga: false,
-        parallel: false,
-        floppy: false,
-        ..X86
-    },
+    Board { names: ("microvm", "microvm"), nic: None, drives: Drives::None, vga: false, floppy: false, ..X86 },
     VIRT,
     Board { arch: Architecture::Riscv64, nic: None, ..VIRT },
 ];
@@ -113,7 +100,7 @@ pub(super) fn defaults(meaning: &mut Meaning) {
     let is_nographic = meaning.has("nographic");
     let has_mux = meaning.parts.iter().any(|part| part.is("mon", "mode", "readline"));
     let has_monitor = has_mux || meaning.has("mon") || meaning.has("monitor");
-    let has_serial = meaning.has("serial") || stands_in("serial") || !board.serial;
+    let has_serial = meaning.has("serial") || stands_in("serial");
     let has_parallel = meaning.has("parallel") || stands_in("parallel");
     let has_net = ["net", "netdev", "nic"].into_iter().any(|flag| meaning.has(flag));
     let index_taken = |interface: &str, index: &str| {
@@ -151,7 +138,8 @@ pub(super) fn defaults(meaning: &mut Meaning) {
         };
         port("serial", "serial0", text, "the first serial port, where no `-serial` is");
     }
-    if !has_parallel && board.parallel {
+    // Boards without such a port are given its back end all the same.
+    if !has_parallel {
         let text: &[u8] = if is_nographic { b"null" } else { b"vc" };
         port("parallel", "parallel0", text, "the first parallel port, where no `-parallel` is");
     }
@@ -164,8 +152,6 @@ pub(super) fn defaults(meaning: &mut Meaning) {
         added.push(Part::added("netdev", &[("type", b"user"), ("id", b"default")], why));
         if let Some(nic) = board.nic {
             added.push(Part::added("device", &[("driver", nic.as_bytes()), ("netdev", b"default")], why));
-        } else {
-            added.pop();
         }
     }
     if !has_cdrom {

@@ -126,10 +126,12 @@ fn monitor(meaning: &mut Meaning, part: Part, counts: &mut Counts) {
         return meaning.parts.push(part);
     }
     let own = format!("compat_monitor{}", counts.monitor);
+    // Older ones count monitors on others' character devices too.
+    let is_own = !text.starts_with(b"chardev:");
+    counts.monitor += usize::from(is_own || !meaning.since(Release::V11_1));
     let id = if let Some(id) = text.strip_prefix(b"chardev:") {
         id.to_vec()
     } else {
-        counts.monitor += 1;
         let Some(shorthand) = chardev::parse(text) else { return meaning.add(part) };
         let mut device = Part::options("chardev", &[("id", own.as_bytes())], &part.origin);
         if let PartValue::Options(options) = &mut device.value {
