@@ -71,8 +71,8 @@ fn inventory(qmp: &mut Qmp) -> Vec<String> {
     pci.sort();
     found.insert(format!("pci {pci:?}"));
     let tree = monitor(qmp, "info qtree");
-    let mut devices: Vec<_> = tree.lines().filter_map(|line| line.trim().strip_prefix("dev: ")).collect();
-    devices.iter_mut().for_each(|device| *device = device.split(',').next().unwrap_or_default());
+    let devices = tree.lines().filter_map(|line| line.trim().strip_prefix("dev: "));
+    let mut devices: Vec<_> = devices.map(|device| device.split(',').next().unwrap_or_default()).collect();
     devices.sort_unstable();
     found.insert(format!("devices {devices:?}"));
     found.insert(format!("memory {}", ask(qmp, "query-memory-size-summary")["base-memory"]));

@@ -40,7 +40,6 @@ const VIRT: Board = Board {
     drives: Drives::Virtio,
     vga: false,
     floppy: false,
-    ..X86
 };
 
 /// What each board has; `tests/tests/meaning.rs` asks the binaries.
