@@ -2,14 +2,17 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use qemu_dsl::QemuCommand;
 use qemu_dsl::flag::Syntax;
-use qemu_dsl::line::{EntryKind, Form, Item, Line, Problem};
+use qemu_dsl::line::{EntryKind, Form, Item, Line, LineTarget, Problem};
+use qemu_dsl::sandbox::plan;
+use qemu_dsl::{QemuCommand, QemuVersion};
 use tests::lines::LINES;
+use tests::plans::{configs, hosts};
 
 /// What holds of every line, whatever stands in it.
 fn nothing_is_lost(line: &Line) {
@@ -121,6 +124,28 @@ fn a_configuration_file_is_read_as_qemu_reads_it() {
     let problems: Vec<_> = line.problems(None).iter().map(|problem| text[problem.span()].to_owned()).collect();
     // Without spaces around the `=` it is no line.
     assert_eq!(problems, ["\tmac=\"x\"", "[nothing]\n"]);
+}
+
+/// What the library writes has switches that the target has, with arguments where they take one, and ids that exist.
+#[test]
+fn the_librarys_own_plans_are_lines_without_problems() {
+    let mut count = 0;
+    for version in [QemuVersion::new(5, 2, 0), QemuVersion::new(7, 2, 0), QemuVersion::new(11, 1, 0)] {
+        for facts in hosts(Some(version)) {
+            for config in configs(Path::new("/w"), Path::new("/g")) {
+                let Ok(plan) = plan(&config, &facts) else { continue };
+                let line = Line::argv(plan.command().args());
+                assert_eq!(line.problems(Some(version)), [], "{line}");
+                let meaning = line.meaning_for(LineTarget::of(&line).version(version));
+                assert!(meaning.is_complete, "{line}");
+                for reference in meaning.references() {
+                    assert!(reference.to.is_some(), "{reference:?}\n{line}");
+                }
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 100, "only {count} plans");
 }
 
 /// Text with everything in it that means something to a shell, but for what it replaces and what ends a command.

@@ -30,6 +30,7 @@ mod config;
 mod entries;
 mod items;
 mod json;
+mod meaning;
 mod problem;
 mod shell;
 mod word;
@@ -41,6 +42,7 @@ use std::os::unix::ffi::OsStrExt as _;
 pub use config::Section;
 pub use entries::{Entries, Entry, EntryKind};
 pub use items::{Item, Items, Opt};
+pub use meaning::{LineTarget, Meaning, Origin, Part, PartValue, Reference};
 pub use problem::Problem;
 pub use word::Word;
 
