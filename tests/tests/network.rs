@@ -112,7 +112,8 @@ fn a_guest_reaches_the_host_where_that_is_allowed() {
         let port = serve("hello from the host");
         let mut guest = Guest::boot(qemu, Some(NetworkPolicy::new().allow_host_loopback(true)), &[]);
         assert_eq!(guest.ask(&format!("fetch {HOST}:{port}")), "fetched hello from the host", "QEMU {}", qemu.version);
-        assert!(guest.network.counts().to_guest.frames > 3);
+        // An answer to ARP, the connection, and what it brought.
+        assert!(guest.network.counts().to_guest.frames >= 3);
     }
 }
 
