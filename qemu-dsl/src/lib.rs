@@ -30,7 +30,7 @@
 //! | [`accel`], [`bus`], [`machine`](mod@machine), [`cpu`] | accelerators, buses, machine types, CPU models, and which go together |
 //! | [`backend`], [`device`], [`kernel`] | what a VM is made of |
 //! | [`vm`] | [`Vm`], the builder |
-//! | [`flag`], [`line`] | QEMU's switches, and command lines that others wrote, as data |
+//! | [`flag`], [`mod@line`] | QEMU's switches, and command lines that others wrote, as data |
 //! | [`facts`] | [`HostFacts`]: what a host can do, as data, and the proofs that follow |
 //! | [`catalogue`] | every option that the library writes, as data |
 //! | [`isolation`] | what a sandboxed QEMU runs in |
