@@ -281,17 +281,9 @@ fn bus(cx: &Ctxt, meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     let wrong = |span| {
         syn::Error::new(span, "a bus is a type: write `bus = Pci`, without quotes, after `use qemu_dsl::bus::Pci;`")
     };
-    let tokens = match expression(meta) {
-        Ok(tokens) => tokens,
-        Err(error) => {
-            cx.push(wrong(error.span()));
-            // Some bus, so that the device is one all the same.
-            return Ok(syn::parse_quote!(__q::Virtio));
-        }
-    };
-    syn::parse2(tokens.clone()).or_else(|_| {
-        use syn::spanned::Spanned as _;
-        cx.push(wrong(tokens.span()));
+    expression(meta).and_then(syn::parse2).or_else(|error| {
+        cx.push(wrong(error.span()));
+        // Some bus, so that the device is one all the same.
         Ok(syn::parse_quote!(__q::Virtio))
     })
 }

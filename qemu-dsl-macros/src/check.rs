@@ -5,7 +5,7 @@ use syn::{Attribute, Data, Path};
 
 use crate::attr::{ContainerAttrs, FieldAttrs, Version};
 use crate::ctxt::Ctxt;
-use crate::model::Variant;
+use crate::model::{PLAIN, Variant};
 
 pub(crate) fn container(cx: &Ctxt, attrs: &ContainerAttrs, data: &Data) {
     let is_enum = matches!(data, Data::Enum(_));
@@ -92,26 +92,17 @@ pub(crate) fn packed(cx: &Ctxt, attrs: &[Attribute]) -> bool {
 
 /// Whether this is a type of the language's own that is one value, and no group of options.
 pub(crate) fn is_one_value(ty: &syn::Type) -> bool {
-    const VALUES: [&str; 16] = [
-        "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "bool", "char", "str",
-        "String",
-    ];
     let ty = if let syn::Type::Reference(reference) = ty { &reference.elem } else { ty };
-    matches!(ty, syn::Type::Path(path) if VALUES.iter().any(|value| path.path.is_ident(value)))
+    let is = |name: &&str| matches!(ty, syn::Type::Path(path) if path.path.is_ident(*name));
+    PLAIN.iter().chain(&["u128", "i128", "str"]).any(is)
 }
 
-/// Whether the field is `flatten` by mistake.
-pub(crate) fn is_flat(cx: &Ctxt, attrs: &FieldAttrs, ty: &syn::Type) -> bool {
-    let is_flat = is_one_value(ty);
-    if let (true, Some(span)) = (is_flat, attrs.flatten) {
-        cx.error(span, "this is one value, and no group of options: remove `flatten`");
-    }
-    is_flat
-}
-
-pub(crate) fn field(cx: &Ctxt, attrs: &FieldAttrs, builds: bool) {
+pub(crate) fn field(cx: &Ctxt, attrs: &FieldAttrs, ty: &syn::Type, builds: bool) {
     let is_group = attrs.flatten.is_some() && attrs.list.is_none();
     if is_group {
+        if let (true, Some(span)) = (is_one_value(ty), attrs.flatten) {
+            cx.error(span, "this is one value, and no group of options: remove `flatten`");
+        }
         if let Some(rename) = &attrs.rename {
             cx.error(rename.span(), "a flattened group has no key of its own: use `prefix`");
         }

@@ -170,14 +170,16 @@ fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     }
 }
 
+/// Types that everybody has, and that are option values.
+pub(crate) const PLAIN: &[&str] =
+    &["bool", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "char", "String"];
+
 /// The name of a type that needs no span: a number, `bool`, `String`, or an `Option` of one.
 fn plain(ty: &Type) -> Option<String> {
-    const NAMES: &[&str] =
-        &["bool", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "char", "String"];
     let Type::Path(TypePath { qself: None, path, .. }) = ty else { return None };
     let segment = path.segments.first().filter(|_| path.segments.len() == 1 && path.leading_colon.is_none())?;
     match &segment.arguments {
-        PathArguments::None => NAMES.iter().find(|name| segment.ident == **name).map(|name| (*name).to_owned()),
+        PathArguments::None => PLAIN.iter().find(|name| segment.ident == **name).map(|name| (*name).to_owned()),
         PathArguments::AngleBracketed(arguments) if segment.ident == "Option" => match arguments.args.first()? {
             GenericArgument::Type(ty @ Type::Path(_)) if arguments.args.len() == 1 => {
                 plain(ty).filter(|name| !name.starts_with("Option")).map(|name| format!("Option<{name}>"))
@@ -343,10 +345,10 @@ fn fields<'a>(cx: &Ctxt, source: &'a Fields, case: Case, builds: bool) -> Vec<Fi
     for field in source {
         let Some(ident) = &field.ident else { continue };
         let mut attrs = FieldAttrs::read(cx, &field.attrs, Place::Field);
-        check::field(cx, &attrs, builds);
+        check::field(cx, &attrs, &field.ty, builds);
         let kind = if attrs.skip.is_some() {
             FieldKind::Skip
-        } else if attrs.flatten.is_some() && attrs.list.is_none() && !check::is_flat(cx, &attrs, &field.ty) {
+        } else if attrs.flatten.is_some() && attrs.list.is_none() && !check::is_one_value(&field.ty) {
             FieldKind::Flatten { prefix: attrs.prefix.as_ref().map(syn::LitStr::value).unwrap_or_default() }
         } else {
             let name = attrs.rename.as_ref().map_or_else(|| derived_key(cx, case, ident), syn::LitStr::value);

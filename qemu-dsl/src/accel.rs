@@ -151,37 +151,23 @@ pub(crate) mod sealed {
         fn itself(&self) -> &Self::Itself;
     }
 
-    #[diagnostic::do_not_recommend]
-    impl<A: super::Arch> IsAccelerator for super::Kvm<A> {
-        type Itself = Self;
+    macro_rules! accelerators {
+        ($([$($generics:tt)*] $name:ty;)*) => {$(
+            #[diagnostic::do_not_recommend]
+            impl<$($generics)*> IsAccelerator for $name {
+                type Itself = Self;
 
-        fn itself(&self) -> &Self {
-            self
-        }
+                fn itself(&self) -> &Self {
+                    self
+                }
+            }
+        )*};
     }
-    #[diagnostic::do_not_recommend]
-    impl<A: super::Arch> IsAccelerator for super::Hvf<A> {
-        type Itself = Self;
-
-        fn itself(&self) -> &Self {
-            self
-        }
-    }
-    #[diagnostic::do_not_recommend]
-    impl IsAccelerator for super::Tcg {
-        type Itself = Self;
-
-        fn itself(&self) -> &Self {
-            self
-        }
-    }
-    #[diagnostic::do_not_recommend]
-    impl IsAccelerator for super::AnyAccel {
-        type Itself = Self;
-
-        fn itself(&self) -> &Self {
-            self
-        }
+    accelerators! {
+        [A: super::Arch] super::Kvm<A>;
+        [A: super::Arch] super::Hvf<A>;
+        [] super::Tcg;
+        [] super::AnyAccel;
     }
 }
 

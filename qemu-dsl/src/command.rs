@@ -6,7 +6,10 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use memchr::memchr_iter;
 
+#[cfg(feature = "host")]
+use crate::opts::unescape;
 use crate::opts::{Claim, Context, Id, Noted, OptError, OptWriter, QemuOpts, Role, Unique};
+use crate::text::beginning;
 
 /// What adding an argument gives: boxed, for an error is rare and large.
 pub(crate) type Pushed = Result<(), Box<CommandError>>;
@@ -283,15 +286,7 @@ impl QemuCommand {
         let is_read = |claim: &&Claim| claim.kind == Unique::Path(Role::TemplateReader);
         let claim = self.scratch.noted.claims.iter().find(is_read)?;
         let path = self.arena.get(claim.text.clone())?;
-        let mut plain = Vec::new();
-        let mut bytes = path.iter();
-        while let Some(&byte) = bytes.next() {
-            plain.push(byte);
-            if byte == b',' {
-                bytes.next();
-            }
-        }
-        Some((OsStr::from_bytes(&plain).into(), self.scratch.template?))
+        Some((OsStr::from_bytes(&unescape(path)).into(), self.scratch.template?))
     }
 
     /// Notes that the last argument's end, of this many bytes, is a path with this use. It is written without escaping.
@@ -398,8 +393,7 @@ impl QemuCommand {
 
 /// What can be shown of an argument in an error.
 fn shown(arg: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&arg[..arg.len().min(60)]).into_owned();
-    if arg.len() > 60 { text + "..." } else { text }
+    beginning(arg, 60)
 }
 
 /// Appends `arg` as one word of a POSIX shell; `=` stands for itself only where it may.

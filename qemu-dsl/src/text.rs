@@ -17,6 +17,12 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// The beginning of a text, for an error: no more bytes than these, and dots where there are more. It is not made visible yet.
+pub(crate) fn beginning(text: &[u8], most: usize) -> String {
+    let start = String::from_utf8_lossy(&text[..text.len().min(most)]).into_owned();
+    if text.len() > most { start + "..." } else { start }
+}
+
 /// A whole text, of several lines: line feeds and tabs stay, and a carriage return before a line feed is dropped.
 ///
 /// ```

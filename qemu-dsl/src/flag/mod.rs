@@ -57,7 +57,7 @@ impl Release {
     }
 
     /// The last one that is not newer than `version`: the oldest of all for versions before that.
-    fn before(version: QemuVersion) -> Self {
+    pub(crate) fn before(version: QemuVersion) -> Self {
         let older = |release: &&Self| {
             let at = release.version();
             version.is_at_least(at.major, at.minor)
@@ -200,11 +200,6 @@ impl Flag {
         known.unwrap_or(&self.syntaxes[0]).1
     }
 
-    /// The release whose way of reading counts for a version.
-    pub(crate) fn syntax_release(version: QemuVersion) -> Release {
-        Release::before(version)
-    }
-
     /// Whether this version has the switch; [`None`] for versions before 5.2 and between two releases that differ.
     ///
     /// ```
@@ -231,6 +226,11 @@ impl Flag {
     /// Whether this version reads an argument that starts with `{` as JSON; where none is known, whether the newest release does.
     pub fn reads_json(&self, version: Option<QemuVersion>) -> bool {
         self.json.is_some_and(|since| version.is_none_or(|version| Release::before(version) >= since))
+    }
+
+    /// Whether this version reads this argument as JSON.
+    pub(crate) fn is_json(&self, text: &[u8], version: Option<QemuVersion>) -> bool {
+        text.first() == Some(&b'{') && self.reads_json(version)
     }
 
     /// Whether it works for this target, in the newest release that has it. [`None`]: nobody asked.

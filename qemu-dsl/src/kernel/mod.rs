@@ -37,7 +37,7 @@ pub struct Kernel<'a> {
     pub(crate) is_linux: bool,
 }
 
-/// What can be given where a [`Kernel`] is wanted: that, or the path of one. The trait is there for its message.
+/// What can be given where a [`Kernel`] is wanted: that. The trait is there for its message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `Kernel`",
     label = "expected a `Kernel`",

@@ -9,6 +9,7 @@ use super::json::Json;
 use super::word::{Places, Word};
 use crate::QemuVersion;
 use crate::flag::{Flag, Release, Syntax};
+use crate::opts::{end_of_value, unescape};
 
 /// How an entry is written.
 ///
@@ -97,10 +98,15 @@ impl<'a> Entries<'a> {
         Self { text: &[], places: None, at: 0, way: Way::Opts, implied: None, json: None, head: None }
     }
 
+    /// Those of a text of the older syntax; the first word alone has the key `implied`.
+    pub(super) fn opts(text: &'a [u8], implied: Option<&'static str>) -> Self {
+        Self { text, implied, ..Self::none() }
+    }
+
     pub(super) fn of(word: &'a Word<'_>, flag: &Flag, version: Option<QemuVersion>) -> Self {
         let text = word.text();
         let entries = Self { text, places: Some(word.places()), ..Self::none() };
-        if text.first() == Some(&b'{') && flag.reads_json(version) {
+        if flag.is_json(text, version) {
             return Self { json: Some(Json::new(text)), ..entries };
         }
         let opts = |implied| Self { implied, ..entries.clone() };
@@ -110,7 +116,7 @@ impl<'a> Entries<'a> {
             Syntax::Opts(implied) => opts(implied),
             Syntax::Keyval(implied) => keyval(implied),
             Syntax::Netdev => {
-                let newer = version.is_none_or(|version| Flag::syntax_release(version) >= Release::V7_2);
+                let newer = version.is_none_or(|version| Release::before(version) >= Release::V7_2);
                 let kind = &text[..memchr(b',', text).unwrap_or(text.len())];
                 let kind = kind.strip_prefix(b"type=").unwrap_or(kind);
                 if newer && MODERN_NETDEVS.contains(&kind) { keyval(Some("type")) } else { opts(Some("type")) }
@@ -151,9 +157,9 @@ impl<'a> Entries<'a> {
 
     /// A value that ends at a single comma.
     fn value(&mut self, start: usize) -> (Cow<'a, [u8]>, usize) {
-        let (value, end) = unescape(self.text, start);
+        let end = end_of_value(self.text, start);
         self.at = end + 1;
-        (value, end)
+        (unescape(&self.text[start..end]), end)
     }
 
     fn pair_or_word(&mut self) -> Entry<'a> {
@@ -246,25 +252,5 @@ impl<'a> Iterator for Entries<'a> {
             Way::Cpu => self.feature(),
             Way::Set => self.set(),
         })
-    }
-}
-
-/// The value that starts at `start` with single commas for double ones, and where it ends.
-pub(super) fn unescape(text: &[u8], start: usize) -> (Cow<'_, [u8]>, usize) {
-    let mut value: Cow<'_, [u8]> = Cow::Borrowed(&[]);
-    let mut from = start;
-    loop {
-        let end = memchr(b',', &text[from..]).map_or(text.len(), |len| from + len);
-        if text.get(end + 1) != Some(&b',') || text.get(end) != Some(&b',') {
-            return match value {
-                Cow::Borrowed(_) => (Cow::Borrowed(&text[start..end]), end),
-                Cow::Owned(mut value) => {
-                    value.extend_from_slice(&text[from..end]);
-                    (Cow::Owned(value), end)
-                }
-            };
-        }
-        value.to_mut().extend_from_slice(&text[from..=end]);
-        from = end + 2;
     }
 }

@@ -34,6 +34,15 @@ enum Level {
     List(usize, usize),
 }
 
+impl Level {
+    fn close(&self) -> u8 {
+        match self {
+            Self::Object(_) => b'}',
+            Self::List(..) => b']',
+        }
+    }
+}
+
 /// A reader of one JSON text.
 #[derive(Debug, Clone)]
 pub(super) struct Json<'a> {
@@ -142,47 +151,41 @@ impl<'a> Json<'a> {
     fn scalar(&mut self) -> Option<Found<'a>> {
         loop {
             let mut start = None;
-            match (self.state, self.levels.last().cloned()) {
+            let level = self.levels.last().cloned();
+            match (self.state, &level) {
                 (State::Done, _) => return Some(Found::End),
-                (State::Value, None) => {}
                 (State::Next, None) => {
                     self.state = State::Done;
                     return self.peek().is_none().then_some(Found::End);
                 }
-                (state, Some(Level::Object(base))) => {
-                    match self.peek()? {
-                        b'}' => {
-                            (self.at, self.state) = (self.at + 1, State::Next);
-                            self.levels.pop();
-                            continue;
-                        }
-                        b',' if state == State::Next => self.at += 1,
-                        _ if state == State::Next => return None,
-                        _ => {}
+                (State::First, None) => return None,
+                (State::Value, None) => {}
+                (state, Some(level)) => match self.peek()? {
+                    byte if byte == level.close() => {
+                        (self.at, self.state) = (self.at + 1, State::Next);
+                        self.levels.pop();
+                        continue;
                     }
+                    b',' if state == State::Next => self.at += 1,
+                    _ if state == State::Next => return None,
+                    _ => {}
+                },
+            }
+            match level {
+                None => {}
+                Some(Level::Object(base)) => {
                     self.peek()?;
                     start = Some(self.at);
                     let (name, _) = self.string()?;
                     self.enter(base, &name)?;
                     self.expect(b':')?;
                 }
-                (state, Some(Level::List(base, count))) => {
-                    match self.peek()? {
-                        b']' => {
-                            (self.at, self.state) = (self.at + 1, State::Next);
-                            self.levels.pop();
-                            continue;
-                        }
-                        b',' if state == State::Next => self.at += 1,
-                        _ if state == State::Next => return None,
-                        _ => {}
-                    }
+                Some(Level::List(base, count)) => {
                     self.enter(base, count.to_string().as_bytes())?;
                     if let Some(Level::List(_, count)) = self.levels.last_mut() {
                         *count += 1;
                     }
                 }
-                (State::First, None) => return None,
             }
             let open = match self.peek()? {
                 b'{' => Level::Object(self.path.len()),

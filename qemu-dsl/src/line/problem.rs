@@ -6,6 +6,7 @@ use super::shell::Piece;
 use super::{Entry, EntryKind, Form, Item, Line, Opt, Word};
 use crate::QemuVersion;
 use crate::flag::Flag;
+use crate::text::beginning;
 
 /// How many problems are told: nobody reads more, and a hostile text has one for each byte.
 const MAX_PROBLEMS: usize = 1000;
@@ -177,8 +178,7 @@ impl Search<'_> {
 
     fn text(&self, span: &Range<usize>) -> String {
         let bytes = &self.source[span.clone()];
-        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).escape_debug().to_string();
-        if bytes.len() > SHOWN { text + "..." } else { text }
+        beginning(bytes, SHOWN).escape_debug().to_string()
     }
 
     fn item(&mut self, item: &Item<'_>) -> Flow {
@@ -245,8 +245,7 @@ impl Search<'_> {
         if flag.takes_argument() && option.value.is_none() {
             return self.add(Problem::NoArgument { span, flag: flag.name });
         }
-        let is_json = |value: &Word<'_>| value.text().first() == Some(&b'{') && flag.reads_json(self.version);
-        let is_json = option.value.as_ref().is_some_and(is_json);
+        let is_json = option.value.as_ref().is_some_and(|value| flag.is_json(value.text(), self.version));
         for entry in option.entries(self.version) {
             self.entry(&entry, flag.name, is_json)?;
         }

@@ -29,6 +29,7 @@
 mod decimal;
 mod described;
 mod error;
+mod escape;
 mod extra;
 pub(crate) mod fields;
 mod handle;
@@ -48,6 +49,7 @@ pub(crate) use decimal::Decimal;
 pub use described::Described;
 pub(crate) use described::family;
 pub use error::{OptError, ReadError, ValueError};
+pub(crate) use escape::{end_of_value, unescape};
 pub use extra::{Extra, WithExtra};
 pub use fields::Rule;
 pub use handle::Handle;

@@ -1,6 +1,9 @@
 use std::borrow::Cow;
 
-use super::{FieldKind, FieldSchema, Head, QemuOpts, ReadError, Schema, ValueError, VariantSchema};
+use super::{
+    FieldKind, FieldSchema, Head, QemuOpts, ReadError, Schema, ValueError, VariantSchema, end_of_value, unescape,
+};
+use crate::text::beginning;
 
 /// Reading an option text back into its type. Made by the derive where `#[qemu(read)]` asks for it.
 ///
@@ -423,38 +426,11 @@ fn all_keys(schema: &Schema, prefix: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Where the value that starts at `start` ends: at a comma that is not doubled.
-fn end_of_value(text: &[u8], start: usize) -> usize {
-    let mut at = start;
-    while let Some(comma) = memchr::memchr(b',', &text[at..]) {
-        if text.get(at + comma + 1) != Some(&b',') {
-            return at + comma;
-        }
-        at += comma + 2;
-    }
-    text.len()
-}
-
-/// A value without the second one of doubled commas.
-fn unescape(value: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr(b',', value).is_none() {
-        return Cow::Borrowed(value);
-    }
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some(comma) = memchr::memchr(b',', rest) {
-        out.extend_from_slice(&rest[..=comma]);
-        rest = &rest[comma + 2..];
-    }
-    out.extend_from_slice(rest);
-    Cow::Owned(out)
-}
-
 /// Text for a message: its beginning, where it is long.
 fn shown(text: &[u8]) -> String {
     const MOST: usize = 200;
-    let start = String::from_utf8_lossy(&text[..text.len().min(MOST)]);
-    if text.len() > MOST { format!("{start}... ({} bytes)", text.len()) } else { start.into_owned() }
+    let start = beginning(text, MOST);
+    if text.len() > MOST { format!("{start} ({} bytes)", text.len()) } else { start }
 }
 
 fn head_error(expected: String, found: &[u8]) -> ReadError {

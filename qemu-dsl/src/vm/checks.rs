@@ -7,7 +7,7 @@ use memchr::memmem;
 use super::error::BuildError;
 use super::inner::{Inner, KernelState};
 use crate::backend::ReadOnlyImage;
-use crate::opts::{Claim, Sort, Trait, Transport, Unique};
+use crate::opts::{Claim, Sort, Trait, Transport, Unique, unescape};
 use crate::{QemuCommand, QemuVersion};
 
 /// The longest command line that x86 and arm64 kernels keep; what is behind it is lost, and nobody says so. (`COMMAND_LINE_SIZE`,
@@ -164,8 +164,9 @@ fn clash(command: &QemuCommand, earlier: &Claim, claim: &Claim) -> Option<BuildE
 
 /// The text of a claim, as it was before it was escaped.
 fn text(command: &QemuCommand, claim: &Claim) -> String {
-    let text = String::from_utf8_lossy(command.bytes(claim.text.clone())).into_owned();
-    if claim.escaped { text.replace(",,", ",") } else { text }
+    let text = command.bytes(claim.text.clone());
+    let plain = if claim.escaped { unescape(text) } else { text.into() };
+    String::from_utf8_lossy(&plain).into_owned()
 }
 
 fn same_text(command: &QemuCommand, one: &Claim, other: &Claim) -> bool {

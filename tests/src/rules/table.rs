@@ -48,7 +48,7 @@ pub const RULES: &[Rule] = &[
             "bus/nvme_on_any_vm",
             "bus/nvme_on_riscv_virt",
             "bus/on_pci_on_virt",
-            "bus/nvme_by_any_vm",
+            "bus/root_port_on_any_vm",
             "bus/in_a_generic_function",
         ]),
         twins: &[Twin {

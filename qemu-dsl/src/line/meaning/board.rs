@@ -1,6 +1,6 @@
 //! What QEMU adds to a machine by itself. (`qemu_disable_default_devices` and `qemu_create_default_devices`, system/vl.c)
 
-use super::{Meaning, Origin, Part, PartValue, chardev};
+use super::{Meaning, Origin, Part, chardev};
 use crate::accel::Architecture;
 
 /// What a drive becomes that says nothing of its bus.
@@ -115,15 +115,12 @@ pub(super) fn defaults(meaning: &mut Meaning) {
     let mut added = Vec::new();
     let mut port = |flag: &'static str, id: &str, text: &[u8], why| {
         if let Some(shorthand) = chardev::parse(text) {
-            let mut device = Part::added("chardev", &[("id", id.as_bytes())], why);
-            if let PartValue::Options(options) = &mut device.value {
-                options.extend(shorthand.options);
-            }
-            added.push(device);
+            let monitor = shorthand.monitor;
+            added.push(shorthand.device(id.as_bytes(), &Origin::Added(why)));
             if flag != "mon" {
                 added.push(Part::text(flag, format!("chardev:{id}").as_bytes(), &Origin::Added(why)));
             }
-            if shorthand.monitor || flag == "mon" {
+            if monitor || flag == "mon" {
                 added.push(Part::added("mon", &[("chardev", id.as_bytes()), ("mode", b"readline")], why));
             }
         }
@@ -163,4 +160,11 @@ pub(super) fn defaults(meaning: &mut Meaning) {
         added.push(Part::text("vga", b"std", &Origin::Added("a graphics card, where no `-vga` is")));
     }
     meaning.parts.extend(added);
+}
+
+impl Part {
+    /// A part that QEMU adds.
+    fn added(flag: &'static str, options: &[(&str, &[u8])], why: &'static str) -> Self {
+        Self::options(flag, options, &Origin::Added(why))
+    }
 }

@@ -1,13 +1,23 @@
 //! The shorthands of character devices. (`qemu_chr_parse_compat`, chardev/char.c)
 
-use crate::line::entries::unescape;
+use super::{Origin, Part, PartValue};
+use crate::line::Entries;
 
 /// What a shorthand stands for.
 pub(super) struct Shorthand {
     /// Whether a human monitor is on it too.
     pub(super) monitor: bool,
     /// The keys and values of `-chardev`, without the id.
-    pub(super) options: Vec<(Vec<u8>, Vec<u8>)>,
+    options: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Shorthand {
+    /// The character device.
+    pub(super) fn device(self, id: &[u8], origin: &Origin) -> Part {
+        let mut options = vec![pair("id", id)];
+        options.extend(self.options);
+        Part { flag: "chardev", value: PartValue::Options(options), origin: origin.clone() }
+    }
 }
 
 /// The back ends whose names stand alone.
@@ -18,30 +28,8 @@ fn pair(key: &str, value: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Options behind a head, as they stand in the text; the first one has the key `implied`.
-fn options(text: &[u8], implied: Option<&str>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let (mut at, mut implied, mut out) = (0, implied, Vec::new());
-    while at < text.len() {
-        let rest = &text[at..];
-        let stop = rest.iter().position(|byte| matches!(byte, b',' | b'=')).unwrap_or(rest.len());
-        let is_pair = rest.get(stop) == Some(&b'=');
-        if let (false, Some(key)) = (is_pair, implied.take()) {
-            let (value, end) = unescape(text, at);
-            out.push(pair(key, &value));
-            at = end + 1;
-        } else if is_pair {
-            let (value, end) = unescape(text, at + stop + 1);
-            out.push((rest[..stop].to_vec(), value.into_owned()));
-            at = end + 1;
-        } else {
-            let word = &rest[..stop];
-            out.push(
-                word.strip_prefix(b"no")
-                    .map_or_else(|| (word.to_vec(), b"on".to_vec()), |word| (word.to_vec(), b"off".to_vec())),
-            );
-            at += stop + 1;
-        }
-    }
-    out
+fn options(text: &[u8], implied: Option<&'static str>) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    Entries::opts(text, implied).map(|entry| (entry.key.into_owned(), entry.value.into_owned()))
 }
 
 /// What the text stands for; [`None`] where that is a chardev by its id, nothing, or not known.

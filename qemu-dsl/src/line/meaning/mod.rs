@@ -275,7 +275,7 @@ fn read(option: &Opt<'_>, version: Option<QemuVersion>, origin: &Origin) -> Part
     };
     let is_text =
         matches!(flag.syntax(version), Syntax::None | Syntax::Text | Syntax::Chardev | Syntax::Cpu | Syntax::Set);
-    let is_json = value.text().first() == Some(&b'{') && flag.reads_json(version);
+    let is_json = flag.is_json(value.text(), version);
     let entries: Vec<_> = option.entries(version).collect();
     // What QEMU refuses stays as it is; so does help.
     let is_refused = entries.iter().any(|entry| entry.kind == EntryKind::Refused);
@@ -327,20 +327,16 @@ impl Meaning {
     fn merge(&mut self, part: Part) {
         let PartValue::Options(new) = part.value else { return self.parts.push(part) };
         let there = self.parts.iter_mut().find(|there| there.flag == part.flag);
-        let Some(PartValue::Options(options)) = there.map(|there| &mut there.value) else {
-            let mut part = Part { value: PartValue::Options(Vec::new()), ..part };
-            for (key, value) in new {
-                part.replace(key, value);
-            }
-            return self.parts.push(part);
+        let mut own = Vec::new();
+        let (options, is_there) = match there {
+            Some(Part { value: PartValue::Options(options), .. }) => (options, true),
+            _ => (&mut own, false),
         };
-        let mut merged =
-            Part { flag: part.flag, value: PartValue::Options(std::mem::take(options)), origin: part.origin };
-        for (key, value) in new {
-            merged.replace(key, value);
+        for entry in new {
+            replace(options, entry);
         }
-        if let PartValue::Options(merged) = merged.value {
-            *options = merged;
+        if !is_there {
+            self.parts.push(Part { value: PartValue::Options(own), ..part });
         }
     }
 
@@ -376,14 +372,10 @@ impl Meaning {
     }
 }
 
-impl Part {
-    /// Sets a key of which there is one.
-    fn replace(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        if let PartValue::Options(options) = &mut self.value {
-            match options.iter_mut().find(|(name, _)| *name == key) {
-                Some((_, old)) => *old = value,
-                None => options.push((key, value)),
-            }
-        }
+/// Sets a key of which there is one.
+fn replace(options: &mut Vec<(Vec<u8>, Vec<u8>)>, (key, value): (Vec<u8>, Vec<u8>)) {
+    match options.iter_mut().find(|(name, _)| *name == key) {
+        Some((_, old)) => *old = value,
+        None => options.push((key, value)),
     }
 }

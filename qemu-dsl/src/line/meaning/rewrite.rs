@@ -1,7 +1,7 @@
 //! Old spellings and shorthands, as QEMU itself reads them. (`qemu_init`, system/vl.c; `drive_new`, blockdev.c)
 
 use super::board::{self, Drives};
-use super::{Meaning, Origin, Part, PartValue, chardev};
+use super::{Meaning, Part, PartValue, chardev};
 use crate::flag::Release;
 
 /// How many there were of what QEMU counts.
@@ -107,13 +107,10 @@ fn memory(meaning: &mut Meaning, mut part: Part) {
 fn character(meaning: &mut Meaning, part: Part, id: &str) {
     let PartValue::Text(text) = &part.value else { return meaning.add(part) };
     let Some(shorthand) = chardev::parse(text) else { return meaning.add(part) };
-    let mut device = Part::options("chardev", &[("id", id.as_bytes())], &part.origin);
-    if let PartValue::Options(options) = &mut device.value {
-        options.extend(shorthand.options);
-    }
-    meaning.add(device);
+    let monitor = shorthand.monitor;
+    meaning.add(shorthand.device(id.as_bytes(), &part.origin));
     meaning.add(Part::text(part.flag, format!("chardev:{id}").as_bytes(), &part.origin));
-    if shorthand.monitor {
+    if monitor {
         let options = [("chardev", id.as_bytes()), ("mode", b"readline")];
         meaning.add(Part::options("mon", &options, &part.origin));
     }
@@ -133,11 +130,7 @@ fn monitor(meaning: &mut Meaning, part: Part, counts: &mut Counts) {
         id.to_vec()
     } else {
         let Some(shorthand) = chardev::parse(text) else { return meaning.add(part) };
-        let mut device = Part::options("chardev", &[("id", own.as_bytes())], &part.origin);
-        if let PartValue::Options(options) = &mut device.value {
-            options.extend(shorthand.options);
-        }
-        meaning.add(device);
+        meaning.add(shorthand.device(own.as_bytes(), &part.origin));
         own.into_bytes()
     };
     let mode: &[u8] = if part.flag == "monitor" { b"readline" } else { b"control" };
@@ -279,11 +272,4 @@ fn accelerators(meaning: &mut Meaning) {
         place + 1
     };
     meaning.parts.splice(at..at, parts);
-}
-
-impl Part {
-    /// A part that QEMU adds.
-    pub(super) fn added(flag: &'static str, options: &[(&str, &[u8])], why: &'static str) -> Self {
-        Self::options(flag, options, &Origin::Added(why))
-    }
 }

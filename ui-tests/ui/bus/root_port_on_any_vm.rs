@@ -1,6 +1,6 @@
 use qemu_dsl::prelude::*;
 
-fn balloon(vm: &mut impl AnyVm) {
+fn port(vm: &mut impl AnyVm) {
     vm.add(PcieRootPort::new(1));
 }
 
